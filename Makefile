@@ -44,7 +44,7 @@ check: env  ## the quick part of test: ruff, and that notebooks and modules agre
 	@echo "== notebooks and modules agree"
 	@$(throwaway_home) && cp -R $(SOURCES) "$$home" && bin="$(CURDIR)/$(BIN)" && \
 	(cd "$$home" && rm drift_lab/*.py && $(export_and_clean)) && \
-	for part in $(SOURCES); do diff -rq -x __pycache__ -x '.*' $$part "$$home/$$part" || differ=yes; done && \
+	differ= && for part in $(SOURCES); do diff -rq -x __pycache__ -x '.*' $$part "$$home/$$part" || differ=yes; done && \
 	if [ "$$differ" ]; then \
 	  echo "they differ: \`make export\` writes what the notebooks say; an edit made in a module goes back" \
 	       "into its notebook with nbdev_update first" >&2; exit 1; fi

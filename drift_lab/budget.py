@@ -12,6 +12,7 @@ from typing import Literal
 
 from .errors import SettingsError
 from .methods import DriftResult
+from .performance import Harm
 
 ALPHA = 0.05  # of one comparison
 
@@ -47,17 +48,21 @@ def in_words(result: DriftResult) -> str:
 
 def judge(
     results: Sequence[DriftResult],
+    harm: Harm | None = None,  # what the labels say, where there are any
 ) -> Verdict:
-    "`drift` if any result is above its limit, else `ok`; the strongest evidence first."
+    "`harm` if the model's errors rose beyond their limit, else `drift` if any column did, else `ok`."
     moved = sorted((r for r in results if r.drifted), key=lambda r: -r.score / max(r.limit, 1e-300))
     columns = list(dict.fromkeys(r.column for r in moved))
     judged = len({r.column for r in results})
     if not results:
         return Verdict("not_enough_data", "nothing could be compared")
-    if not moved:
-        return Verdict("ok", f"none of {judged} columns moved beyond its limit")
     named = ", ".join(columns[:5]) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
-    return Verdict("drift", f"{len(columns)} of {judged} columns moved: {named}", tuple(map(in_words, moved)))
+    said = f"{len(columns)} of {judged} columns moved: {named}" if moved else f"none of {judged} columns moved"
+    evidence = tuple(map(in_words, moved))
+    if harm and harm.harmed:
+        rose = f"loss rose from {harm.reference_loss:.3g} to {harm.current_loss:.3g}, limit +{harm.limit:.2g}"
+        return Verdict("harm", f"the model's {rose}; {said}", (f"performance: {rose}", *evidence))
+    return Verdict("drift" if moved else "ok", said, evidence)
 
 
 def worst(

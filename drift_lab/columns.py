@@ -13,9 +13,11 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .errors import SettingsError
+from .sources import to_numpy
 
 BINS = 1000  # of a numeric column; a multiple of 10, so that deciles are among the edges
 
@@ -123,7 +125,7 @@ def values_of(
         column = column.cast(pa.float64())
     elif not t.is_floating(column.type) and not (t.is_integer(column.type) and not t.is_uint64(column.type)):
         column = column.cast(pa.float64(), safe=False)
-    values = column.to_numpy(zero_copy_only=False)
+    values = to_numpy(column)
     return values.astype(np.int64 if values.dtype.kind in "iu" else np.float64, copy=False)
 
 
@@ -147,12 +149,18 @@ def count_numeric(
     lefts = np.concatenate([edges[:1], edges]) if len(edges) else np.zeros(1, x.dtype)
     sums = np.zeros(len(counts))
     filled = np.flatnonzero(counts)
+    low = high = mean = float("nan")
+    m2 = 0.0
     if len(x):
-        sums[filled] = np.add.reduceat((x - np.repeat(lefts, counts)).astype(np.float64), at[filled])
-    mean = float(x.mean()) if len(x) else float("nan")
+        low, high = float(x[0]), float(x[-1])
+        if x.dtype.kind == "i" and max(high, float(lefts[-1])) - min(low, float(lefts[0])) > 2.0**62:
+            x, lefts = x.astype(np.float64), lefts.astype(np.float64)  # a difference could pass the integers' end
+        with np.errstate(over="ignore"):  # squares of 1e200 are infinite, and the methods that need them say so
+            sums[filled] = np.add.reduceat((x - np.repeat(lefts, counts)).astype(np.float64), at[filled])
+            mean = low + float((x - x[0]).mean())  # from the least value, so that a huge offset costs no digits
+            m2 = float(np.square(x - x[0] - (mean - low)).sum())
     return NumericProfile(name, kind, len(column), column.null_count + nans, infinite, edges, counts, sums,
-                          *(map(float, (x[0], x[-1])) if len(x) else (float("nan"),) * 2), mean,
-                          float(np.square(x - mean).sum()) if len(x) else 0.0)
+                          low, high, mean, m2)
 
 
 def count_categorical(
@@ -161,6 +169,8 @@ def count_categorical(
 ) -> CategoricalProfile:
     "One batch of a categorical column, counted on its dictionary's codes."
     t = pa.types
+    if t.is_floating(column.type):  # codes stored as floats, as pandas does where some are missing
+        column = pc.if_else(pc.is_nan(column), None, column)
     if not t.is_dictionary(column.type):
         if not (t.is_string(column.type) or t.is_large_string(column.type)):
             column = column.cast(pa.string())
@@ -168,7 +178,7 @@ def count_categorical(
     missing = column.null_count
     codes = column.indices.drop_null() if missing else column.indices
     levels = column.dictionary if t.is_string(column.dictionary.type) else column.dictionary.cast(pa.string())
-    counts = np.bincount(codes.to_numpy(zero_copy_only=False), minlength=len(levels))
+    counts = np.bincount(to_numpy(codes), minlength=len(levels))
     counted = Counter()
     for level, count in zip(levels.to_pylist(), counts.tolist(), strict=True):
         if count and level is not None:

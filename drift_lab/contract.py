@@ -6,7 +6,7 @@
 __all__ = ['SAMPLE_ROWS', 'FEWEST_ROWS', 'Column', 'Contract', 'kind_of', 'infer_contract', 'first_rows', 'Violation',
            'check_schema', 'check', 'require']
 
-# %% ../nbs/11_contract.ipynb #12c2a7d9
+# %% ../nbs/11_contract.ipynb #b5da8fdb
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from .errors import ContractError, SourceError, options
 from .settings import ColumnSettings, Kind, Role
-from .sources import Table, gather
+from .sources import Table, gather, to_numpy
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,6 +79,12 @@ class Contract:
             self.column(name)
         return Contract(tuple(replace(c, role=roles.get(c.name, c.role)) for c in self.columns))
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(f"<tr><td>{escape(c.name)}</td><td>{c.kind}</td><td>{c.role}</td></tr>" for c in self.columns)
+        return f"<table><tr><th>column</th><th>kind</th><th>role</th></tr>{rows}</table>"
+
     def to_json(self) -> str:
         return json.dumps({"schema": "drift_lab.contract/1", "columns": [asdict(c) for c in self.columns]}, indent=1)
 
@@ -120,9 +126,12 @@ def _order_role(values: pa.Array, kind: Kind) -> Role | None:
         return None
     if kind == "categorical":
         codes = values.dictionary_encode() if not pa.types.is_dictionary(values.type) else values
-        x = codes.indices.to_numpy(zero_copy_only=False).astype(float)
+        x = to_numpy(codes.indices).astype(float)
     else:
         x = _numbers(values)
+        x = x[np.isfinite(x)]
+        if len(x) < FEWEST_ROWS:
+            return None
     steps = np.diff(x)
     changes = int(np.count_nonzero(steps))
     distinct = len(np.unique(x))
@@ -143,7 +152,7 @@ def _numbers(values: pa.Array) -> np.ndarray:
         values = values.cast(pa.timestamp("us"))
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
-    return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return to_numpy(values.cast(pa.float64(), safe=False))
 
 # %% ../nbs/11_contract.ipynb #929b27f1
 def infer_contract(

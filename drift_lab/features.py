@@ -109,11 +109,12 @@ def fit_features(
     from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
-    of_kind = {kind: [n for n in contract.features if contract.column(n).kind == kind]
-               for kind in ("numeric", "categorical", "datetime")}
     fed = model_input(frame, contract)
-    # a column without any value has no levels, and nothing to say
-    levels = {name: found for name in of_kind["categorical"] if (found := known_levels(frame[name]))}
+    # a column without any value has nothing to say, and the forest cannot bin it
+    of_kind = {kind: [name for name in contract.features
+                      if contract.column(name).kind == kind and fed[name].notna().any()]
+               for kind in ("numeric", "categorical", "datetime")}
+    levels = {name: known_levels(frame[name]) for name in of_kind["categorical"]}
     few = {name: sorted(found) for name, found in levels.items() if len(found) <= MOST_ONE_HOT}
     many = {name: found for name, found in levels.items() if len(found) > MOST_ONE_HOT}
     parts = [("numbers", "passthrough", of_kind["numeric"]),

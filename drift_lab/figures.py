@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REFERENCE', 'CURRENT', 'ALARM', 'QUIET', 'BARS', 'LEVELS', 'Histogram', 'histogram', 'spark', 'svg',
-           'distribution_figure', 'overview_figure']
+           'distribution_figure', 'overview_figure', 'performance_figure']
 
 # %% ../nbs/44_figures.ipynb #166c351b
 from collections.abc import Sequence
@@ -168,6 +168,28 @@ def overview_figure(
         hovertemplate="%{y}, %{x}<br>%{text}<br>%{z:.2f} x its limit<extra></extra>"))
     figure.update_layout(**_look(title), height=140 + 24 * len(names))
     figure.update_xaxes(type="category", side="bottom")
+    return figure
+
+
+def performance_figure(
+    windows: Sequence[dict],  # with "window", "current_loss", "reference_loss", "limit", "harmed"
+    title: str,
+) -> "Figure":
+    "The model's mean loss over windows, against the loss when it was approved and the limit of harm (Plotly)."
+    from plotly import graph_objects as go
+
+    x = [w["window"] for w in windows]
+    figure = go.Figure()
+    figure.add_scatter(x=x, y=[w["reference_loss"] + w["limit"] for w in windows], name="limit of harm", mode="lines",
+                       line={"color": ALARM, "dash": "dot", "shape": "hvh"}, hovertemplate="limit %{y:.4g}<extra></extra>")
+    figure.add_scatter(x=x, y=[w["reference_loss"] for w in windows], name="when approved", mode="lines",
+                       line={"color": REFERENCE}, hovertemplate="when approved %{y:.4g}<extra></extra>")
+    figure.add_scatter(x=x, y=[w["current_loss"] for w in windows], name="in the window", mode="lines+markers",
+                       line={"color": "#5b6878"}, marker={"size": 11, "color": [ALARM if w["harmed"] else QUIET for w in windows]},
+                       hovertemplate="%{x}: %{y:.4g}<extra></extra>")
+    figure.update_layout(**_look(title), height=340)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title="mean loss", rangemode="tozero")
     return figure
 
 

@@ -33,7 +33,7 @@ from drift_lab.columns import (
 )
 from .contract import Contract, check_schema, infer_contract, require
 from .errors import ContractError, SettingsError, options
-from .sources import Table, gather, read
+from .sources import Table, gather, read, to_arrow
 
 EDGE_ROWS = 100_000  # rows that the edges are laid out on; all rows where there are fewer
 
@@ -98,15 +98,17 @@ def count(
                            else count_numeric(column, kind, values, edges))
     start = end = None
     if bins.contract.time in batch.schema.names:
-        ends = pc.min_max(batch.column(bins.contract.time))
-        start, end = (_as_datetime(ends[side].as_py()) for side in ("min", "max"))
+        start, end = _bounds(batch.column(bins.contract.time))
     return Profile(name, bins.contract, batch.num_rows, start, end, columns)
 
 
-def _as_datetime(value: Any) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return getattr(value, "to_pydatetime", lambda: value)()
-    return datetime(value.year, value.month, value.day)
+def _bounds(times: pa.Array) -> tuple[datetime | None, datetime | None]:
+    "First and last time; none where the column is no clock, as text in a later file."
+    if not (pa.types.is_date(times.type) or pa.types.is_timestamp(times.type)):
+        return None, None
+    # microseconds, since Arrow turns finer times into pandas' own, and imports it for that
+    ends = pc.min_max(times.cast(pa.timestamp("us", getattr(times.type, "tz", None)), safe=False))
+    return ends["min"].as_py(), ends["max"].as_py()
 
 # %% ../nbs/31_profiles.ipynb #f75254db
 def spread_rows(
@@ -128,7 +130,7 @@ def spread_rows(
 
 
 def _every(batch: pa.RecordBatch, step: int, first: int) -> pa.RecordBatch:
-    return batch if step == 1 else batch.take(pa.array(np.arange(first, batch.num_rows, step)))
+    return batch if step == 1 else batch.take(to_arrow(np.arange(first, batch.num_rows, step)))
 
 
 def columns_of(
@@ -218,6 +220,13 @@ def profile_from_json(
         raise ContractError(f"{name}: not a stored profile; make one with `drift-lab profile SOURCE -o FILE`") from None
     if schema != SCHEMA:
         raise ContractError(f"{name}: written as {schema!r}, and this version reads {SCHEMA}; profile the source anew")
+    try:
+        return _profile_of(content)
+    except (KeyError, TypeError, ValueError, zlib.error) as e:
+        raise ContractError(f"{name}: a damaged profile ({type(e).__name__}: {e}); profile the source anew") from None
+
+
+def _profile_of(content: dict[str, Any]) -> Profile:
     columns = {}
     for entry in content["columns"]:
         if entry["kind"] == "categorical":

@@ -100,6 +100,8 @@ def load_settings(
 
 
 def _monitor(path: Path, name: str, table: dict) -> MonitorSettings:
+    if "name" in table:
+        raise SettingsError(f"{path}: [monitor.{name}] name: the section's title is the name; remove the key")
     for key in ("source", "reference"):
         if isinstance(table.get(key), str) and "://" not in table[key]:
             table[key] = str(path.parent.resolve() / table[key])
@@ -108,8 +110,10 @@ def _monitor(path: Path, name: str, table: dict) -> MonitorSettings:
     except ValidationError as e:
         first = e.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        known = [field for field in MonitorSettings.model_fields if field != "name"]
-        hint = f"; {options(key, known, 12)}" if first["type"] == "extra_forbidden" else ""
+        model = MonitorSettings if len(first["loc"]) == 1 else ColumnSettings
+        known = [field for field in model.model_fields if field != "name"]
+        key, last = key or "name", str(first["loc"][-1])
+        hint = f"; {options(last, known, 12)}" if first["type"] == "extra_forbidden" else ""
         raise SettingsError(f"{path}: [monitor.{name}] {key}: {first['msg']}{hint}") from None
     except SettingsError as e:
         raise SettingsError(f"{path}: [monitor.{name}] {e}") from None
@@ -136,7 +140,7 @@ def prepare_state() -> Path:  # the state folder, which now exists
         "JUPYTER_RUNTIME_DIR": str(home / "jupyter" / "runtime"),
         "IPYTHONDIR": str(home / "ipython"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",

@@ -142,7 +142,7 @@ def chi2_of_counts(
 
 
 @drift_method("categorical", unit="statistic", source="Pearson 1900; its limit: Cohen 1988, w = 0.1",
-              usual=lambda reference, current: 0.01 * (reference.size + current.size),
+              usual=lambda reference, current: 0.04 / noise(reference, current),
               null=lambda reference, current: ChiSquare(_bins(reference, current)), default=True)
 def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Pearson's chi-square of the 2 x k table of counts, no continuity correction. Usual limit: Cohen's w = 0.1."

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from math import log
+from typing import TYPE_CHECKING
 
-import polars as pl
 import pyarrow as pa
 
 from .contract import Contract
 from .errors import ContractError
+from .sources import to_arrow
+
+if TYPE_CHECKING:  # a comparison without windows needs no Polars, which takes a third of a second to import
+    import polars as pl
 
 ABOUT = 12  # windows, where no step is given
 STEPS = ("1m", "5m", "15m", "1h", "6h", "1d", "1w", "1mo", "1q", "1y")  # steps that people think in
@@ -25,7 +29,7 @@ STEPS = ("1m", "5m", "15m", "1h", "6h", "1d", "1w", "1mo", "1q", "1y")  # steps 
 class Window:
     "Rows that keep a contract, and what they stand for."
 
-    frame: pl.DataFrame
+    frame: "pl.DataFrame"
     contract: Contract
     label: str  # "2026-04-06", or "rows 1-5,000"
     start: datetime | None  # first time in it; none: the table has no clock
@@ -33,10 +37,12 @@ class Window:
 
 # %% ../nbs/12_windows.ipynb #f20b95b2
 def window_starts(
-    times: pl.Series,  # dates or datetimes
+    times: "pl.Series",  # dates or datetimes
     every: str,  # step, such as "1w"
-) -> pl.Series:  # where the window of each time begins; null for null
+) -> "pl.Series":  # where the window of each time begins; null for null
     "The begin of the calendar step that each time falls into."
+    import polars as pl
+
     return (times.cast(pl.Datetime("us")) if times.dtype == pl.Date else times).dt.truncate(every)
 
 
@@ -62,7 +68,7 @@ def choose_every(
 
 # %% ../nbs/12_windows.ipynb #d22a41a7
 def split(
-    frame: pl.DataFrame,
+    frame: "pl.DataFrame",
     contract: Contract,
     every: str | None = None,  # step; none: about twelve windows
 ) -> tuple[Window, ...]:  # in order; rows without a time are in none
@@ -72,7 +78,7 @@ def split(
     return tuple(_by_time(frame, contract, every) if contract.time else _by_rows(frame, contract))
 
 
-def _by_time(frame: pl.DataFrame, contract: Contract, every: str | None) -> Iterator[Window]:
+def _by_time(frame: "pl.DataFrame", contract: Contract, every: str | None) -> Iterator[Window]:
     times = frame[contract.time]
     if times.null_count() == frame.height:
         raise ContractError(f"{contract.time}: no row has a time; leave --time out to use the row order")
@@ -85,7 +91,7 @@ def _by_time(frame: pl.DataFrame, contract: Contract, every: str | None) -> Iter
             yield Window(part, contract, label_of(start, every), inside.min(), inside.max())
 
 
-def _by_rows(frame: pl.DataFrame, contract: Contract) -> Iterator[Window]:
+def _by_rows(frame: "pl.DataFrame", contract: Contract) -> Iterator[Window]:
     size = max(1, -(-frame.height // ABOUT))
     for at in range(0, frame.height, size):
         part = frame.slice(at, size)
@@ -93,14 +99,14 @@ def _by_rows(frame: pl.DataFrame, contract: Contract) -> Iterator[Window]:
 
 # %% ../nbs/12_windows.ipynb #5203ae4b
 def split_reference(
-    frame: pl.DataFrame,
+    frame: "pl.DataFrame",
     contract: Contract,
     share: float = 0.5,  # of the rows, in (0, 1)
     every: str | None = None,  # step of the windows; the cut then falls between two of them
-) -> tuple[Window, pl.DataFrame]:  # the reference, and the later rows
+) -> tuple[Window, "pl.DataFrame"]:  # the reference, and the later rows
     "The first rows in time (or in order) as reference. Raises ContractError if a side is empty."
     if contract.time:
-        frame = frame.filter(pl.col(contract.time).is_not_null()).sort(contract.time, maintain_order=True)
+        frame = frame.drop_nulls(contract.time).sort(contract.time, maintain_order=True)
     cut = int(frame.height * share)
     if 0 < cut < frame.height and contract.time:
         times = frame[contract.time]
@@ -124,12 +130,14 @@ def parts_of(
     if not time and not by:
         yield (None, None), batch
         return
+    import polars as pl
+
     frame = pl.from_arrow(pa.Table.from_batches([batch]))
     keys = ([window_starts(frame[time], every).alias("__window")] if time else [])
     keys += [frame[column].cast(pl.String).alias(f"__by_{column}") for column in by]
     rows = pl.DataFrame(keys).with_row_index("__row").group_by([key.name for key in keys], maintain_order=True).agg("__row")
-    for *key, index in rows.iter_rows():
+    for *key, index in zip(*rows, strict=True):
         window = (label_of(key[0], every) if key[0] else "no time") if time else None
         values = key[1:] if time else key
         segment = ", ".join(f"{column}={value}" for column, value in zip(by, values, strict=True)) or None
-        yield (window, segment), batch.take(pa.array(index, pa.int64()))
+        yield (window, segment), batch.take(to_arrow(index))

@@ -1,0 +1,43 @@
+"""Judge the later windows of a monitor's table and leave a report: one Prefect flow around one notebook."""
+from pathlib import Path
+
+from drift_lab.flows.tasks import run_template  # first: it prepares the state before Prefect is imported
+
+from prefect import flow, task  # isort: skip
+
+from drift_lab.registry import tracking
+from drift_lab.reports import Report
+from drift_lab.runs import logged_run
+
+
+@task
+def tag_run(run: str, report: Report) -> None:
+    "Say on the MLflow run what was judged, and what came out."
+    client = tracking()
+    labels = list(dict.fromkeys(part.window for part in report.parts))
+    tags = {"window": labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}", "verdict": report.verdict.state}
+    for key, value in (tags | ({"model_version": report.model} if report.model else {})).items():
+        client.set_tag(run, key, value)
+    for state in {part.verdict.state for part in report.parts}:
+        client.log_metric(run, f"windows_{state}", sum(part.verdict.state == state for part in report.parts))
+
+
+@flow(name="monitor")
+def monitor(settings: str, name: str) -> tuple[Report, Path]:
+    "Check every window after the reference; report, pages and executed notebook are artifacts of one MLflow run."
+    with logged_run(f"monitor {name}", {"monitor": name, "drift_lab.step": "monitor"}) as (run, folder):
+        parameters = {"settings": str(Path(settings).resolve()), "monitor": name, "folder": str(folder), "run": run}
+        run_template("drift_report.ipynb", parameters, folder)
+        report = Report.from_json((folder / "report.json").read_text("utf-8"))
+        tag_run(run, report)
+    return report, folder
+
+
+def serve(settings: str, names: list[str], minutes: int) -> int:
+    "Check each monitor now and then every so many minutes, until stopped: a Prefect deployment each."
+    from prefect import serve as serve_deployments
+
+    deployments = [monitor.to_deployment(name=name, parameters={"settings": str(Path(settings).resolve()), "name": name},
+                                         interval=minutes * 60) for name in names]
+    serve_deployments(*deployments)
+    return 0

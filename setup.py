@@ -23,7 +23,10 @@ setup(
     # flows and dashboards stand at the top of the workspace, where people look for them, and ship inside the package
     packages=["drift_lab", "drift_lab.flows", "drift_lab.dashboards"],
     package_dir={"drift_lab": "drift_lab", "drift_lab.flows": "flows", "drift_lab.dashboards": "dashboards"},
-    package_data={"drift_lab.flows": ["notebooks/*.ipynb"], "drift_lab.dashboards": ["*.ipynb"]},
+    package_data={
+        "drift_lab.flows": ["notebooks/*.ipynb"],
+        "drift_lab.dashboards": ["*.ipynb", "voila/templates/drift_lab/*", "voila/templates/drift_lab/static/*"],
+    },
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     python_requires=">=" + cfg["min_python"] + ",<3.14",

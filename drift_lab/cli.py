@@ -138,10 +138,14 @@ def train_command(
     """Train each monitor's model and register it as champion.
 
     Example: drift-lab train monitors.toml"""
+    from drift_lab.monitor import require_trainable
     from drift_lab.settings import prepare_state
 
     chosen = _monitors(settings, monitor, needs_target=True)
     prepare_state()
+    _say("reading the tables")
+    for watched in chosen.values():
+        require_trainable(watched)
     from drift_lab.flows.train import train
 
     for name in chosen:
@@ -162,10 +166,14 @@ def monitor_command(
     """Judge every window after the reference, and leave a report for each monitor.
 
     Example: drift-lab monitor monitors.toml --once --fail-on harm"""
+    from drift_lab.registry import find_version, tracking
     from drift_lab.settings import prepare_state
 
     chosen = _monitors(settings, monitor)
     prepare_state()
+    for watched in chosen.values():
+        if watched.target:
+            find_version(tracking(), watched.model_name)  # is there a model to watch?
     from drift_lab.flows import monitor as flows
 
     if not once:
@@ -200,34 +208,27 @@ def serve_command(
 
 @app.command("dashboard")
 def dashboard_command(
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8866,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.", min=0, max=65535)] = 8866,
 ) -> int:
-    """The drift dashboard (Voila), on this machine only.
+    """The drift dashboard, on this machine only, until Ctrl-C.
 
     Example: drift-lab dashboard --port 8866"""
-    import os
-    from importlib.resources import files
+    from drift_lab.board_server import serve_board
 
-    from drift_lab.runs import kernel_name
-    from drift_lab.settings import prepare_state
-
-    prepare_state()
-    page = files("drift_lab.dashboards") / "drift.ipynb"
-    kernel_name()
-    os.execv(sys.executable, [sys.executable, "-m", "voila", str(page), f"--port={port}", "--no-browser",
-                              "--Voila.ip=127.0.0.1"])
+    serve_board(port, lambda address: print(f"dashboard: {address} (Ctrl-C ends it)", flush=True))
+    return 0
 
 
-def _monitors(path: Path, only: str | None, needs_target: bool = False) -> tuple[str, ...]:
-    "The names to run. Raises SettingsError."
+def _monitors(path: Path, only: str | None, needs_target: bool = False) -> dict:
+    "The monitors to run, by name. Raises SettingsError."
     from drift_lab.settings import load_settings
 
     settings = load_settings(path)
     if only and only not in settings:
         raise SettingsError(f"{path}: no [monitor.{only}]; {options(only, list(settings))}")
-    chosen = tuple(name for name in settings if only in (None, name))
-    for name in chosen:
-        if needs_target and not settings[name].target:
+    chosen = {name: watched for name, watched in settings.items() if only in (None, name)}
+    for name, watched in chosen.items():
+        if needs_target and not watched.target:
             raise SettingsError(f"{path}: [monitor.{name}] has no target; a model needs one, such as target = \"price\"")
     return chosen
 
@@ -270,8 +271,8 @@ def _show_windows(report) -> None:
                         key=lambda r: -r.score / r.limit)
         most = {r.column: f"{r.column} {r.method} {r.score:.3g} (limit {r.limit:.2g})" for r in reversed(inside)}
         named = ", ".join(filter(None, (part.window, part.segment)))
-        loss = part.verdict.reason.partition(";")[0] if part.verdict.state == "harm" else ""
-        grid.add_row(named, f"{part.rows:,}", Text(part.verdict.state, f"bold {colour}"), Text(loss),
+        why = part.verdict.reason.partition(";")[0].partition(":")[0]
+        grid.add_row(named, f"{part.rows:,}", Text(part.verdict.state, f"bold {colour}"), Text(why),
                      Text("; ".join(list(most.values())[::-1][:3])))
     console = _console()
     console.print()

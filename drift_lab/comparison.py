@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['compare', 'load_profile']
 
-# %% ../nbs/47_comparison.ipynb #8d47ad97
+# %% ../nbs/47_comparison.ipynb #a8491c61
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,10 @@ import pyarrow as pa
 from . import curves, shares  # noqa: F401  (importing them registers their methods)
 from .budget import ALPHA, Verdict, judge, share_alpha, worst
 from .columns import values_of
-from .contract import Contract, check_schema, infer_contract, require
+from .contract import Contract, check_schema, kind_of, require
 from .errors import ContractError, SettingsError, SourceError, options
 from .figures import histogram
-from .methods import Method, choose, evaluate
+from .methods import DriftResult, Method, choose, evaluate
 from .profiles import Bins, Profile, count, profile, profile_from_json
 from .reports import Part, Report, Side
 from .settings import check_every
@@ -37,37 +38,44 @@ def compare(
     contract: Contract | None = None,  # kinds and roles; none: the stored profile's, else inferred from the reference
     time: str | None = None,  # cut the current table into windows by this column
     every: str | None = None,  # their step, such as "1w"; none: about twelve windows
-    by: Sequence[str] = (),  # and into segments by these
+    by: Sequence[str] = (),  # and into segments by these; each is compared with its own rows of the reference
     exact: bool = False,  # statistics from all values instead of profiles, where the method can
     alpha: float = ALPHA,  # probability of a false alarm in the whole comparison
 ) -> Report:
     """Has the current table drifted from the reference?
 
     Raises SourceError, ContractError, SettingsError: one line that names file, column or option."""
-    methods, by = tuple(methods), ((by,) if isinstance(by, str) else tuple(by))
+    methods, by = tuple(methods), tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
     choose(methods, "numeric")  # an unknown method is found before anything is read
     reference, base = _reference(reference, columns, contract, time)
     if isinstance(current, (str, Path)) and str(current).endswith(".json"):
         current = load_profile(current)
-    wanted, notes = _shared(base, current, columns)
     if isinstance(current, Profile):
         if time or by or exact:
             raise SettingsError("current: a stored profile has no rows to cut or to look at; give the table itself")
+        wanted, notes = _shared(base, current, columns, ())
         groups = {(None, None): current}
     else:
-        groups = _profiles(current := read(current), base, wanted, time, every, by)
+        current = read(current)
+        wanted, notes = _shared(base, current, columns, (time, *by))
+        groups = _profiles(current, base, wanted, time, every, by)
+    before = _segments(reference, base, wanted, by)  # segment -> what it is compared with
     samples = _samples(reference, current, base, wanted, time, every, by) if exact else {}
-    judged = [(key, profile_, name, method) for key, profile_ in groups.items() for name in wanted
-              for method in _runnable(base, profile_, name, methods)]
+    judged = [(key, name, method) for key, profile_ in groups.items() if key[1] in before for name in wanted
+              for method in _runnable(before[key[1]], profile_, name, methods)]
     each = share_alpha(alpha, len(judged))
-    results = tuple(evaluate(method, base.columns[name], profile_.columns[name], each, samples.get((*key, name)),
-                             window=key[0], segment=key[1]) for key, profile_, name, method in judged)
-    parts = tuple(Part(*key, profile_.rows, judge([r for r in results if (r.window, r.segment) == key]))
-                  for key, profile_ in groups.items())
-    pictures = {(*key, name): histogram(base.columns[name], profile_.columns[name])
-                for key, profile_ in groups.items() for name in wanted}
-    return Report(results, worst([_placed(part) for part in parts]), _side(base), _whole(current, groups), parts,
-                  (*notes, *_troubles(base, groups, wanted)), None, pictures)
+    results: dict[tuple, list[DriftResult]] = {key: [] for key in groups}
+    for key, name, method in judged:
+        results[key].append(evaluate(method, before[key[1]].columns[name], groups[key].columns[name], each,
+                                     samples.get((*key, name)), window=key[0], segment=key[1]))
+    parts = tuple(Part(*key, profile_.rows, judge(results[key]) if key[1] in before else Verdict(
+        "not_enough_data", f"the reference has no rows of {key[1]}")) for key, profile_ in groups.items())
+    pictures = {(*key, name): histogram(before[key[1]].columns[name], profile_.columns[name])
+                for key, profile_ in groups.items() if key[1] in before for name in wanted}
+    if by and reference is None:
+        notes.append("segments are compared with all rows of the reference, since a stored profile has no segments")
+    return Report(tuple(r for found in results.values() for r in found), worst([_placed(part) for part in parts]),
+                  _side(base), _whole(current, groups), parts, (*notes, *_troubles(base, groups, wanted)), None, pictures)
 
 
 def _placed(part: Part) -> Verdict:
@@ -90,16 +98,15 @@ def _reference(source: Any, columns: Iterable[str] | None, contract: Contract | 
     if isinstance(source, Profile):
         return None, source
     table = read(source)
-    if contract is None:
-        contract = infer_contract(table, time=time if time in table.schema.names else None)
-    return table, profile(table, contract=contract, columns=columns)
+    return table, profile(table, contract=contract, columns=columns, time=time if time in table.schema.names else None)
 
 
-def _shared(base: Profile, current: Any, columns: Iterable[str] | None) -> tuple[list[str], list[str]]:
-    "The columns to compare, and what to say of the others."
-    there = list(current.columns) if isinstance(current, Profile) else read(current).schema.names
-    name = current.name if isinstance(current, Profile) else read(current).name
-    asked = list(base.columns) if columns is None else list(columns)
+def _shared(base: Profile, current: Profile | Table, columns: Iterable[str] | None,
+            cuts: Iterable[str | None]) -> tuple[list[str], list[str]]:
+    "The columns to compare, and what to say of the others. What windows are cut by differs between them by nature."
+    there = list(current.columns) if isinstance(current, Profile) else current.schema.names
+    name = current.name
+    asked = [column for column in base.columns if column not in cuts] if columns is None else list(dict.fromkeys(columns))
     for column in asked:
         if column not in base.columns:
             raise ContractError(f"{base.name}: no column {column!r} to compare; {options(column, list(base.columns))}")
@@ -143,9 +150,13 @@ def _fitting_step(table: Table, time: str) -> str:
 def _profiles(table: Table, base: Profile, wanted: list[str], time: str | None, every: str | None,
               by: Sequence[str]) -> dict[tuple[str | None, str | None], Profile]:
     "One pass: the profile of each window and segment, in the order of their names."
-    require(check_schema(table.schema, base.contract, tuple(wanted)), table.name)
-    bins = Bins.of(base)
-    bins = Bins(base.contract, {name: bins.edges[name] for name in wanted})
+    violations = check_schema(table.schema, base.contract, tuple(wanted))
+    if violations and not _has_rows(table, []):
+        raise SourceError(f"{table.name}: no rows; there is nothing to compare")
+    # a column without any value has no kind, whatever the file calls it
+    require(tuple(v for v in violations if v.rule != "kind" or _has_rows(table, [v.column])), table.name)
+    _require_names(table, base, wanted)
+    bins = _bins(base, wanted)
     clock = time or (base.contract.time if base.contract.time in table.schema.names else None)
     columns = list(dict.fromkeys((*wanted, *filter(None, (clock,)))))
     groups: dict[tuple[str | None, str | None], Profile] = {}
@@ -155,6 +166,41 @@ def _profiles(table: Table, base: Profile, wanted: list[str], time: str | None, 
     if not any(profile_.rows for profile_ in groups.values()):
         raise SourceError(f"{table.name}: no rows; there is nothing to compare")
     return dict(sorted(groups.items(), key=lambda item: [part or "" for part in item[0]]))
+
+
+def _bins(base: Profile, wanted: list[str]) -> Bins:
+    bins = Bins.of(base)
+    return Bins(base.contract, {name: bins.edges[name] for name in wanted})
+
+
+def _has_rows(table: Table, columns: list[str]) -> bool:
+    "Is there a row, with a value in these columns? Reads no further than to the first."
+    for batch in table.batches(columns or table.schema.names[:1]):
+        if batch.num_rows > max((batch.column(name).null_count for name in columns), default=0):
+            return True
+    return False
+
+
+def _require_names(table: Table, base: Profile, wanted: list[str]) -> None:
+    "Codes may be text in one file and numbers in the other; names may not. Raises ContractError."
+    for name in wanted:
+        levels = getattr(base.columns[name], "counts", ()) if base.contract.column(name).kind == "categorical" else ()
+        kind = table.schema.field(name).type
+        if len(levels) and kind_of(kind) == "numeric" and not any(level.strip("+-.")[:1].isdigit() for level in levels):
+            raise ContractError(f"{table.name}: {name} was text, such as {sorted(levels)[0]!r}, and is now stored as {kind}; "
+                                "cast it")
+
+
+def _segments(reference: Table | None, base: Profile, wanted: list[str],
+              by: Sequence[str]) -> dict[str | None, Profile]:
+    "What each segment is compared with: its own rows of the reference, counted over the bins of the whole."
+    if not by or reference is None:
+        return defaultdict(lambda: base) if by else {None: base}
+    bins, segments = _bins(base, wanted), {}
+    for (_, segment), batch in _grouped(reference, wanted, None, None, by):
+        part = count(batch, bins, reference.name)
+        segments[segment] = segments[segment] + part if segment in segments else part
+    return segments
 
 
 def _samples(reference: Table | None, current: Any, base: Profile, wanted: list[str], time: str | None,
@@ -167,12 +213,12 @@ def _samples(reference: Table | None, current: Any, base: Profile, wanted: list[
     for key, batch in _grouped(current, ordered, time, every, by):
         for name in ordered:
             kept.setdefault((*key, name), []).append(_finite(batch.column(name), base, name))
-    before = {name: [] for name in ordered}
-    for batch in reference.batches(ordered):
+    before: dict[tuple, list] = {}
+    for (_, segment), batch in _grouped(reference, ordered, None, None, by):
         for name in ordered:
-            before[name].append(_finite(batch.column(name), base, name))
-    whole = {name: np.concatenate(values) for name, values in before.items()}
-    return {key: (whole[key[2]], np.concatenate(values)) for key, values in kept.items()}
+            before.setdefault((segment, name), []).append(_finite(batch.column(name), base, name))
+    whole = {key: np.concatenate(values) for key, values in before.items()}
+    return {key: (whole[key[1:]], np.concatenate(values)) for key, values in kept.items() if key[1:] in whole}
 
 
 def _finite(column: pa.Array, base: Profile, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['write_settings', 'prepare_demo', 'findings_of', 'Scored', 'score_demo', 'run_demo']
 
-# %% ../nbs/64_demo.ipynb #a65cce55
+# %% ../nbs/64_demo.ipynb #da729db8
 import json
 import re
 from collections.abc import Callable
@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from .errors import SettingsError
+from .monitor import require_trainable
 from .reports import Report
-from .settings import prepare_state
+from .settings import load_settings, prepare_state
 from .simulation import CHANGES, EVERY, TARGET, TIME, Change, false_alarms, score_changes, simulate
 from .sources import files_of
 
@@ -51,13 +52,16 @@ def prepare_demo(
         simulate(rows, seed).frame.write_parquet(partial)
         partial.replace(table)
         name = "loans"
-        return write_settings(folder / f"{name}.toml", name, source=str(table), time=TIME, every=EVERY, target=TARGET), name
+        path = folder / f"{name}.toml"
+        return write_settings(path, name, source=str(table), time=TIME, every=EVERY, target=TARGET), name
     if not target:
         raise SettingsError("--target: say which column the model is to predict, such as --target price")
     source = str(Path(data).resolve())
     files_of(source, data)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(data).stem).strip("_-") or "table"
-    return write_settings(folder / f"{name}.toml", name, source=source, time=time, target=target), name
+    path = write_settings(folder / f"{name}.toml", name, source=source, time=time, target=target)
+    require_trainable(load_settings(path)[name])
+    return path, name
 
 # %% ../nbs/64_demo.ipynb #a5f17113
 def findings_of(report: Report) -> list[tuple[datetime, datetime, str | None, str]]:

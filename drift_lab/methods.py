@@ -119,7 +119,9 @@ def evaluate(
     if not (math.isfinite(score) and math.isfinite(bound)):
         raise ArithmeticError(f"{reference.name}: method {method.name} gave {score} with error bound {bound}")
     null = method.null(reference, current) if method.null else None
-    limit = max(float(method.usual(reference, current)), critical_value(null, alpha) if null else 0.0)
+    limit = float(method.usual(reference, current))
+    if null and null.sf(limit) > alpha:  # else chance stays below the usual limit, and need not be looked up
+        limit = critical_value(null, alpha)
     unit = "seconds" if method.unit == "value" and reference.kind == "datetime" else method.unit
     return DriftResult(reference.name, method.name, score, unit, limit, null.sf(score) if null else None, bound,
                        reference.kind, **where)

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['CRAMER_VON_MISES', 'Null', 'critical_value', 'HalfNormal', 'Normal', 'HalfStudent', 'ChiSquare', 'LargestNormal',
-           'Kolmogorov', 'ChiSquareSum']
+           'Kolmogorov', 'ChiSquareSum', 'Gamma', 'dealt']
 
 # %% ../nbs/32_nulls.ipynb #732ce928
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -178,3 +179,56 @@ class ChiSquareSum:
 
 
 CRAMER_VON_MISES = ChiSquareSum(1 / (np.arange(1, 101) * np.pi) ** 2)
+
+# %% ../nbs/32_nulls.ipynb #cf4b50c8
+@dataclass(frozen=True)
+class Gamma:
+    "A gamma variable known by its mean and variance, or the root of it."
+
+    mean: float  # >= 0
+    variance: float  # >= 0
+    root: bool = False
+
+    def sf(self, score: float) -> float:
+        value = score * score if self.root else score
+        if self.variance <= (1e-9 * self.mean) ** 2:  # no two ways to deal the rows
+            return float(value <= self.mean * (1 + 1e-9))
+        shape, ratio = self.mean**2 / self.variance, value / self.mean
+        if shape > 1e4:  # Wilson & Hilferty 1931: the cube root is all but normal
+            return Normal(1 - 1 / (9 * shape), 1 / (3 * math.sqrt(shape))).sf(max(ratio, 0.0) ** (1 / 3))
+        return _upper_gamma(shape, ratio * shape)
+
+
+def dealt(
+    term: Callable[[NDArray, NDArray], NDArray],  # rows of a bin in reference and current -> its part of the score
+    heap: NDArray,  # rows per bin in both together, shape (k,), > 0
+    n: int,  # rows of the reference
+    m: int,  # and of the current window
+    constant: float,  # of the chi-square that the score is in large bins
+    root: bool = False,  # the score is the root of the sum
+) -> Gamma:
+    "The null of a sum over bins, when n + m rows are dealt out at random (Haldane 1940 has it for Pearson's)."
+    rows, times = np.unique(heap, return_counts=True)  # bins of one size behave alike
+    p = rows / (n + m)
+    few, many = min(n, m), max(n, m)
+    mean = constant * (1 - p)  # a large bin: constant times (1 - p) times a chi-square of one degree of freedom
+    variance, follows = 2 * mean**2, np.zeros(len(rows))
+    small = p * few <= 60
+    t = rows[small, None].astype(float)
+    if len(t):
+        x = np.arange(min(few, t.max(), 250) + 1)[None]  # rows dealt to the smaller window; 250 is far beyond 60
+        up, down = (t - x[:, :-1]) * (few - x[:, :-1]), x[:, 1:] * (many - t + x[:, 1:])
+        steps = np.log(np.where((up > 0) & (down > 0), up, 1) / np.where((up > 0) & (down > 0), down, 1))
+        chance = np.concatenate([np.zeros((len(t), 1)), steps.cumsum(axis=1)], axis=1)
+        chance[(x > t) | (x > few) | (t - x > many)] = -np.inf
+        chance = np.exp(chance - chance.max(axis=1, keepdims=True))
+        chance /= chance.sum(axis=1, keepdims=True)
+        others = np.maximum(t - x, 0)
+        terms = term(x + 0 * t, others) if few == n else term(others, x + 0 * t)
+        mean[small] = (chance * terms).sum(axis=1)
+        apart = terms - mean[small, None]
+        variance[small] = (chance * apart**2).sum(axis=1)
+        follows[small] = (chance * apart * (x - t * few / (n + m))).sum(axis=1)
+    spread = (times * rows * (n + m - rows)).sum() * few / (n + m) * many / (n + m) / max(n + m - 1, 1)
+    total = (times * variance).sum() - (times * follows).sum() ** 2 / max(spread, 1e-300)
+    return Gamma(float((times * mean).sum()), float(max(0.0, total + 2 * constant**2 * (1 - (times * p * p).sum()))), root)

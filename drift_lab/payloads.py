@@ -6,8 +6,8 @@
 __all__ = ['TYPES', 'MAX_ROWS', 'EXAMPLES', 'row_model', 'request_model', 'most_bytes', 'BadValue', 'Refusal', 'refusal',
            'to_frame', 'ModelName', 'Served', 'response_model', 'predict', 'example_rows']
 
-# %% ../nbs/61_payloads.ipynb #edb008bf
-from collections.abc import Sequence
+# %% ../nbs/61_payloads.ipynb #339a4daa
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -61,6 +61,7 @@ TYPES = {  # MLflow's name of a column's type -> what a value of it must be
 def row_model(
     signature: "ModelSignature",  # as MLflow stored it with the model
     model: str,  # name for error messages
+    nullable: Collection[str] = (),  # required columns that may be null all the same
 ) -> type[BaseModel]:  # one field per column, in the model's order; alias = column
     """What one row must look like.
 
@@ -74,7 +75,7 @@ def row_model(
             raise RegistryError(f"{model}: column {column.name!r} is of type {column.type}, which JSON rows cannot "
                                 f"carry; one of {', '.join(TYPES)} can")
         field = Field(default=... if column.required else None, alias=column.name, title=column.name)
-        fields[f"c{i}"] = (type_ if column.required else type_ | None, field)
+        fields[f"c{i}"] = (type_ | None if column.name in nullable or not column.required else type_, field)
     return create_model("Row", __config__=ConfigDict(extra="forbid"), __validators__=_few_keys(len(fields)), **fields)
 
 
@@ -201,6 +202,7 @@ class Served:
     model: Any  # a fitted scikit-learn regressor, classifier or pipeline
     signature: "ModelSignature"
     example: "pd.DataFrame | None" = None  # rows that it was fitted on; None: the page's example is made up
+    nullable: Collection[str] = ()  # columns that must be there, and may be null
 
     @property
     def classes(self) -> list[Any] | None:  # None: a regression
@@ -248,19 +250,17 @@ def example_rows(
     "Rows that the service accepts."
     import pandas as pd
 
-    columns = {column.name: column for column in served.signature.inputs.inputs}
-    if served.example is None or served.example.empty:
-        return [{name: _MADE_UP[column.type.name] for name, column in columns.items()}]
-
-    whole = served.example.dropna()
-    kept = served.example if whole.empty else whole
-
     def plain(value: Any, type_: str) -> Any:
-        if pd.isna(value):
-            return None
         if type_ == "datetime":
             return pd.Timestamp(value).isoformat()
         return {"string": str, "boolean": bool, "long": int, "integer": int}.get(type_, float)(value)
 
-    return [{name: plain(row[name], column.type.name) for name, column in columns.items()}
-            for row in kept.head(count).to_dict("records")]
+    kept = served.example if served.example is not None else pd.DataFrame()
+    rows: list[dict[str, Any]] = [{} for _ in range(min(count, len(kept)) or 1)]
+    for column in served.signature.inputs.inputs:
+        values = kept[column.name].tolist() if len(kept) else []
+        seen = [value for value in values if not pd.isna(value)]
+        for i, row in enumerate(rows):
+            value = next((value for value in values[i:] + seen if not pd.isna(value)), _MADE_UP[column.type.name])
+            row[column.name] = plain(value, column.type.name)
+    return rows

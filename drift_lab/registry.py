@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXPERIMENT', 'TRUSTED', 'SIGNATURE_TYPES', 'CONTRACT', 'PROFILE', 'TRAINING', 'ADDRESS', 'tracking', 'one_at_a_time',
            'trusted_types', 'signature_of', 'Champion', 'training_json', 'register', 'requirements_of', 'find_version',
-           'load_champion', 'find_reusable']
+           'files_of_version', 'load_champion', 'find_reusable']
 
 # %% ../nbs/33_registry.ipynb #16b08313
 import fcntl
@@ -234,17 +234,13 @@ def find_version(
     raise RegistryError(f"{uri}: model {name!r} has versions {', '.join(map(str, versions)) or 'none'} and {aliases}; "
                         "choose one of them, or train it anew with `drift-lab train SETTINGS`")
 
-# %% ../nbs/33_registry.ipynb #c80f812d
-def load_champion(
-    uri: str,  # models:/NAME@ALIAS, models:/NAME/VERSION or NAME
-) -> Champion:
-    "A registered model with its reference. Raises RegistryError where there is none, or not all of it."
-    client = tracking()
+# %% ../nbs/33_registry.ipynb #d512812f
+def files_of_version(
+    exact: str,  # models:/NAME/VERSION
+) -> dict[str, Path]:  # file's name -> where it is on this machine
+    "What was stored with a model. Raises RegistryError where not all of it is there."
     import mlflow
-    from skops.io import load
 
-    found = find_version(client, uri)
-    exact = f"models:/{found.name}/{found.version}"
     try:
         folder = Path(mlflow.artifacts.download_artifacts(exact))
     except (mlflow.MlflowException, OSError) as e:
@@ -254,6 +250,19 @@ def load_champion(
     if missing := [name for name, path in files.items() if not path.exists()]:
         raise RegistryError(f"{exact}: has no {', '.join(missing)}, so drift_lab did not register it; register it with "
                             "its reference by `drift-lab train SETTINGS`")
+    return files
+
+
+def load_champion(
+    uri: str,  # models:/NAME@ALIAS, models:/NAME/VERSION or NAME
+) -> Champion:
+    "A registered model with its reference. Raises RegistryError where there is none, or not all of it."
+    client = tracking()
+    from skops.io import load
+
+    found = find_version(client, uri)
+    exact = f"models:/{found.name}/{found.version}"
+    files = files_of_version(exact)
     kept = json.loads(files[TRAINING].read_text("utf-8"))
     model = load(files["model.skops"], trusted=trusted_types(files["model.skops"]))
     return Champion(
@@ -267,13 +276,13 @@ def find_reusable(
     name: str,
     data_hash: str,
     settings_hash: str,
-) -> Champion | None:  # none: train
-    "The champion, if it was trained on just these data and settings, and all of it is there."
-    client = tracking()
+) -> str | None:  # its address; none: train
+    "The champion, if it was trained on just these data and settings, and all of it is there. It is not loaded yet."
     try:
-        tags = find_version(client, name).tags
-        if (tags.get("data_hash"), tags.get("settings_hash")) != (data_hash, settings_hash):
+        found = find_version(tracking(), name)
+        if (found.tags.get("data_hash"), found.tags.get("settings_hash")) != (data_hash, settings_hash):
             return None
-        return load_champion(name)
+        files_of_version(exact := f"models:/{found.name}/{found.version}")
+        return exact
     except RegistryError:
         return None

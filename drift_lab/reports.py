@@ -8,7 +8,9 @@ __all__ = ['SCHEMA', 'COLUMNS', 'Side', 'Part', 'Report', 'write_text', 'windows
 # %% ../nbs/46_reports.ipynb #1724b022
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,16 +134,24 @@ class Report:
         return distribution_figure(self.histograms[key], f"{column}{f' ({place})' if place else ''}: {said}",
                                    (self.reference.name, self.current.name))
 
+    @cached_property
+    def _cells(self) -> dict[tuple[str | None, str | None, str], list[DriftResult]]:
+        "The results by window, segment and column; those furthest beyond their limit first."
+        cells: dict[tuple, list[DriftResult]] = {}
+        for r in self.results:
+            cells.setdefault((r.window, r.segment, r.column), []).append(r)
+        return dict(sorted(cells.items(), key=lambda cell: (-_ratio(cell[1]), str(cell[0]))))
+
     def _results_of(self, key: tuple[str | None, str | None, str]) -> list[DriftResult]:
-        return [r for r in self.results if (r.window, r.segment, r.column) == key]
+        return self._cells.get(key, [])
 
     def __repr__(self) -> str:
-        return "\n".join((self.headline, *_text_table(self), *(f"note: {note}" for note in self.notes)))
+        return "\n".join((self.headline, *_text_table(self), *(f"note: {_one_line(note)}" for note in self.notes)))
 
     @property
     def headline(self) -> str:
         "The verdict in one line."
-        return f"{self.verdict.state}: {self.verdict.reason} ({self.current.name} against {self.reference.name})"
+        return _one_line(f"{self.verdict.state}: {self.verdict.reason} ({self.current.name} against {self.reference.name})")
 
     def _repr_html_(self) -> str:
         return _html(self)
@@ -157,12 +167,13 @@ class Report:
 def write_text(path: str | Path, text: str) -> Path:
     "Write a whole file or none. Raises SourceError."
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.parent / f".{path.name}.partial"
     try:
         partial.write_text(text, "utf-8")
         partial.replace(path)
     except OSError as e:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise SourceError(f"{path}: cannot be written ({e.strerror}); choose another place") from None
     return path
 
@@ -182,16 +193,20 @@ def _ratio(results: Iterable[DriftResult]) -> float:
 def _text_table(report: Report) -> list[str]:
     "Columns that moved first, then by their distance from the limit; at most 40 lines."
     lines, several = [], len(report.parts) > 1
-    keys = sorted({(r.window, r.segment, r.column) for r in report.results},
-                  key=lambda key: (-_ratio(report._results_of(key)), str(key)))
-    wide = max([len(c) for _, _, c in keys] + [6])
+    keys = list(report._cells)
+    wide = max([len(_one_line(c)) for _, _, c in keys[:40]] + [6])
     place = max([len(_place(key)) for key in keys] + [6]) if several else 0
     for key in keys[:40]:
         h = report.histograms.get(key)
         picture = f"{spark(h.reference):<15}  {spark(h.current):<15}" if h else " " * 32
         scores = "  ".join(f"{r.method} {r.score:.3g}{'!' if r.drifted else ''}" for r in report._results_of(key))
-        lines.append(f"  {_place(key):<{place}}{'  ' if several else ''}{key[2]:<{wide}}  {picture}  {scores}")
+        lines.append(f"  {_place(key):<{place}}{'  ' if several else ''}{_one_line(key[2]):<{wide}}  {picture}  {scores}")
     return lines + ([f"  and {len(keys) - 40} more"] if len(keys) > 40 else [])
+
+
+def _one_line(text: str) -> str:
+    "A column's name may hold anything, line breaks too."
+    return " ".join(text.split())
 
 
 def _place(key: tuple[str | None, str | None, str]) -> str:
@@ -216,8 +231,7 @@ def _html(report: Report, details: bool = False) -> str:
     several = len(report.parts) > 1
     windows = windows_html(report) if several else ""
     rows = []
-    keys = sorted({(r.window, r.segment, r.column) for r in report.results},
-                  key=lambda key: (-_ratio(report._results_of(key)), str(key)))
+    keys = list(report._cells)
     for key in keys[:200]:
         found, picture = report._results_of(key), report.histograms.get(key)
         small = svg(picture) if picture else ""

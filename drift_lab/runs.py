@@ -84,7 +84,7 @@ def kernel_name() -> str:
     spec = prepare_state() / "jupyter" / "kernels" / "drift_lab" / "kernel.json"
     if not spec.exists():
         spec.parent.mkdir(parents=True, exist_ok=True)
-        arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+        arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
         partial = spec.with_name(f"kernel.json.{os.getpid()}")
         partial.write_text(json.dumps({"argv": arguments, "display_name": "drift_lab", "language": "python"}), "utf-8")
         partial.replace(spec)

@@ -128,9 +128,8 @@ def about(served: Served) -> str:  # Markdown
     columns = served.signature.inputs.inputs
     what = "a number" if served.classes is None else "one of " + ", ".join(f"`{c}`" for c in served.classes[:10]) + (
         f" and {len(served.classes) - 10} more" if len(served.classes) > 10 else "")
-    needed = sum(bool(column.required) for column in columns)
     return (f"Model **{served.name}**, version {served.version}, predicts **{served.target}** ({what}) from "
-            f"{len(columns)} columns, of which {needed} must not be missing.\n\nPOST up to {MAX_ROWS:,} rows to "
+            f"{len(columns)} columns.\n\nPOST up to {MAX_ROWS:,} rows to "
             f"`/predict`; *Try it out* sends {EXAMPLES[served.example is not None]}.")
 
 
@@ -144,7 +143,7 @@ def app_of(served: Served) -> FastAPI:
         yield
         app.state.ready = False
 
-    row = row_model(served.signature, served.name)
+    row = row_model(served.signature, served.name, served.nullable)
     app = FastAPIOffline(title=served.name, version=served.version, description=about(served), lifespan=lifespan,
                          redoc_url=None, generate_unique_id_function=lambda route: route.name,
                          swagger_ui_parameters={"defaultModelsExpandDepth": -1})
@@ -223,18 +222,18 @@ def create_app(
     from drift_lab.registry import load_champion
 
     champion = load_champion(uri)
-    exact = f"models:/{champion.name}/{champion.version}"  # the alias may have moved on since
-    kept = Model.load(exact)
-    example = kept.load_input_example(exact) if kept.saved_input_example_info else None
+    kept = Model.load(champion.uri)
+    example = kept.load_input_example(champion.uri) if kept.saved_input_example_info else None
+    nullable = [column.name for column in champion.contract.columns if column.nullable]
     served = Served(champion.name, str(champion.version), champion.contract.target, champion.model, kept.signature,
-                    example)
+                    example, nullable)
     app = app_of(served)
     try:
-        row = row_model(served.signature, exact)
+        row = row_model(served.signature, champion.uri)
         predict(served, [row.model_validate(values) for values in example_rows(served)], response_model(served))
     except Exception as e:
         first = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise RegistryError(f"{exact}: cannot predict its own example ({first}); train it anew") from e
+        raise RegistryError(f"{champion.uri}: cannot predict its own example ({first}); train it anew") from e
     return app
 
 # %% ../nbs/62_serving.ipynb #08f943e7

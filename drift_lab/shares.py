@@ -8,13 +8,14 @@ __all__ = ['ALL', 'DECILES', 'FLOOR', 'decile_cuts', 'aligned_counts', 'shares',
 
 # %% ../nbs/41_shares.ipynb #e82f94fa
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .columns import CategoricalProfile, ColumnProfile, NumericProfile
 from .methods import drift_method, noise
-from .nulls import ChiSquare, HalfNormal, LargestNormal, Normal, Null
+from .nulls import ChiSquare, HalfNormal, LargestNormal, Normal, Null, dealt
 
 ALL = ("numeric", "datetime", "categorical")
 
@@ -50,10 +51,9 @@ def aligned_counts(
 def shares(
     reference: ColumnProfile,
     current: ColumnProfile,
-    floor: float = 0.0,  # shares below it are raised to it, where a logarithm needs that
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # r and c, shape (k,) each, sum 1 before the floor
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # r and c, shape (k,) each, sum 1
     "Share of rows per bin; all 0 for a column without values."
-    return tuple(np.maximum(count / max(count.sum(), 1), floor) for count in aligned_counts(reference, current))
+    return tuple(count / max(count.sum(), 1) for count in aligned_counts(reference, current))
 
 # %% ../nbs/41_shares.ipynb #17cfe729
 def _bins(reference: ColumnProfile, current: ColumnProfile) -> int:
@@ -62,11 +62,13 @@ def _bins(reference: ColumnProfile, current: ColumnProfile) -> int:
     return max(1, int(((r + c) > 0).sum()) - 1)
 
 
-def _chi_square(constant: float, root: bool = False):
-    "The null of a measure that is `constant` times Pearson's."
+def _dealt(term: Callable[[NDArray, NDArray], NDArray], constant: float, root: bool = False):
+    "The null of a sum of terms that in large bins is `constant` times Pearson's."
 
     def null(reference: ColumnProfile, current: ColumnProfile) -> Null:
-        return ChiSquare(_bins(reference, current), constant * noise(reference, current), root)
+        a, b = aligned_counts(reference, current)
+        n, m = max(reference.size, 1), max(current.size, 1)
+        return dealt(lambda x, y: term(x / n, y / m), (a + b)[a + b > 0], n, m, constant * (1 / n + 1 / m), root)
 
     return null
 
@@ -74,42 +76,63 @@ def _chi_square(constant: float, root: bool = False):
 FLOOR = 1e-4  # least share inside a logarithm, as Evidently has it
 
 
+def _log_ratio(x: NDArray, y: NDArray) -> NDArray:
+    "x ln(x / y), which is 0 where x is 0."
+    held = np.where(x > 0, x, 1.0)
+    return np.where(x > 0, x * np.log(held / np.where(x > 0, y, 1.0)), 0.0)
+
+
+def _psi_term(r: NDArray, c: NDArray) -> NDArray:
+    r, c = np.maximum(r, FLOOR), np.maximum(c, FLOOR)
+    return (c - r) * np.log(c / r)
+
+
 @drift_method(*ALL, unit="index", source="Siddiqi 2006; its noise: Yurdakul 2018", usual=0.2,
-              null=_chi_square(1), default=True)
+              null=_dealt(_psi_term, 1), default=True)
 def psi(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Population stability index: sum of (c - r) ln(c / r), shares floored at 0.0001. Usual limit 0.2."
-    r, c = shares(reference, current, FLOOR)
-    return float(((c - r) * np.log(c / r)).sum())
+    return float(_psi_term(*shares(reference, current)).sum())
 
 
-@drift_method(*ALL, unit="nats", source="Kullback & Leibler 1951", usual=0.1, null=_chi_square(1 / 2))
+def _kl_term(r: NDArray, c: NDArray) -> NDArray:
+    # r - c adds up to 0; with it no term is negative (but for the floor), and none rises with the rows in its bin
+    return _log_ratio(c, np.maximum(r, FLOOR)) + r - c
+
+
+@drift_method(*ALL, unit="nats", source="Kullback & Leibler 1951", usual=0.1, null=_dealt(_kl_term, 1 / 2))
 def kl_divergence(reference: ColumnProfile, current: ColumnProfile) -> float:
     "KL(current, reference): sum of c ln(c / r) over bins with c > 0, r floored at 0.0001. Usual limit 0.1."
-    r, c = shares(reference, current)
-    held = c > 0
-    return float(max(0.0, (c[held] * np.log(c[held] / np.maximum(r[held], FLOOR))).sum()))
+    return float(max(0.0, _kl_term(*shares(reference, current)).sum()))
+
+
+def _js_term(r: NDArray, c: NDArray) -> NDArray:
+    m = (r + c) / 2
+    return (_log_ratio(r, m) + _log_ratio(c, m)) / math.log(4)
 
 
 @drift_method(*ALL, unit="distance", source="Endres & Schindelin 2003", usual=0.1,
-              null=_chi_square(1 / (8 * math.log(2)), root=True))
+              null=_dealt(_js_term, 1 / (8 * math.log(2)), root=True))
 def jensen_shannon(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Jensen-Shannon distance: root of the mean divergence (base 2) of both from their average. Usual limit 0.1."
-    r, c = shares(reference, current)
-    m = (r + c) / 2
-    terms = [(p[p > 0] * np.log2(p[p > 0] / m[p > 0])).sum() for p in (r, c)]
-    return float(math.sqrt(max(0.0, sum(terms) / 2)))
+    return float(math.sqrt(max(0.0, _js_term(*shares(reference, current)).sum())))
 
 
-@drift_method(*ALL, unit="distance", source="Hellinger 1909", usual=0.1, null=_chi_square(1 / 8, root=True))
+def _hellinger_term(r: NDArray, c: NDArray) -> NDArray:
+    return (np.sqrt(r) - np.sqrt(c)) ** 2 / 2
+
+
+@drift_method(*ALL, unit="distance", source="Hellinger 1909", usual=0.1, null=_dealt(_hellinger_term, 1 / 8, root=True))
 def hellinger(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Hellinger distance: root of half the sum of (root r - root c)^2. Usual limit 0.1."
-    r, c = shares(reference, current)
-    return float(math.sqrt(((np.sqrt(r) - np.sqrt(c)) ** 2).sum() / 2))
+    return float(math.sqrt(_hellinger_term(*shares(reference, current)).sum()))
 
 
-@drift_method(*ALL, unit="share", source="Gibbs & Su 2002", usual=0.1,
-              # Cauchy-Schwarz: (sum of |c - r|)^2 is at most Pearson's sum, so this null is on the careful side
-              null=_chi_square(1 / 4, root=True))
+def _beyond_all(reference: ColumnProfile, current: ColumnProfile) -> Null:
+    # Cauchy-Schwarz: (sum of |c - r|)^2 is at most Pearson's sum, so this null is on the careful side
+    return ChiSquare(_bins(reference, current), noise(reference, current) / 4, root=True)
+
+
+@drift_method(*ALL, unit="share", source="Gibbs & Su 2002", usual=0.1, null=_beyond_all)
 def total_variation(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Total variation: half the sum of |c - r|, the share of rows that changed bin. Usual limit 0.1."
     r, c = shares(reference, current)
@@ -141,9 +164,17 @@ def chi2_of_counts(
     return float(((r * math.sqrt(m / n) - c * math.sqrt(n / m)) ** 2 / (r + c)).sum())
 
 
+def _pearson_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
+    "The statistic's own distribution, with small bins too; in large ones a chi-square."
+    n, m = max(reference.size, 1), max(current.size, 1)
+    heap = sum(aligned_counts(reference, current))
+    return dealt(lambda a, b: (a * math.sqrt(m / n) - b * math.sqrt(n / m)) ** 2 / np.maximum(a + b, 1),
+                 heap[heap > 0], n, m, 1.0)
+
+
 @drift_method("categorical", unit="statistic", source="Pearson 1900; its limit: Cohen 1988, w = 0.1",
               usual=lambda reference, current: 0.04 / noise(reference, current),
-              null=lambda reference, current: ChiSquare(_bins(reference, current)), default=True)
+              null=_pearson_noise, default=True)
 def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Pearson's chi-square of the 2 x k table of counts, no continuity correction. Usual limit: Cohen's w = 0.1."
     return chi2_of_counts(*aligned_counts(reference, current))

@@ -5,7 +5,7 @@ from drift_lab.flows.tasks import run_template  # first: it prepares the state b
 
 from prefect import flow, task  # isort: skip
 
-from drift_lab.registry import find_reusable, load_champion
+from drift_lab.registry import find_reusable, find_version, tracking
 from drift_lab.runs import hash_of_settings, hash_of_source, logged_run
 from drift_lab.settings import load_settings
 
@@ -14,8 +14,7 @@ from drift_lab.settings import load_settings
 def reusable(settings: str, name: str) -> str | None:
     "The champion's address, if it was trained on these data with these settings."
     chosen = load_settings(settings)[name]
-    champion = find_reusable(chosen.model_name, hash_of_source(chosen.source), hash_of_settings(chosen))
-    return champion and champion.uri
+    return find_reusable(chosen.model_name, hash_of_source(chosen.source), hash_of_settings(chosen))
 
 
 @flow(name="train")
@@ -26,4 +25,4 @@ def train(settings: str, name: str) -> tuple[str, bool]:
         return champion, False
     with logged_run(f"train {name}", {"monitor": name, "drift_lab.step": "train"}) as (run, folder):
         run_template("train.ipynb", {"settings": str(Path(settings).resolve()), "monitor": name, "run": run}, folder)
-    return load_champion(f"models:/{chosen.model_name}@champion").uri, True
+    return f"models:/{chosen.model_name}/{find_version(tracking(), chosen.model_name).version}", True

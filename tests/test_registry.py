@@ -135,7 +135,7 @@ def test_registering_inside_a_run_uses_that_run(state, loans):
 def test_reuse_needs_equal_hashes_and_whole_files(state, loans):
     assert find_reusable("loans", "d", "s") is None
     put(loans, data_hash="d", settings_hash="s")
-    assert find_reusable("loans", "d", "s").version == 1
+    assert find_reusable("loans", "d", "s") == "models:/loans/1"
     assert find_reusable("loans", "d", "other") is None and find_reusable("loans", "other", "s") is None
     shutil.rmtree(state / "artifacts")
     assert find_reusable("loans", "d", "s") is None

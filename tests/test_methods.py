@@ -1,0 +1,419 @@
+"Every registered method, held to what a drift score has to be. A new method is covered by being registered."
+
+import math
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import drift_lab.comparison  # noqa: F401  (registers the methods)
+from drift_lab import compare, profile
+from drift_lab.methods import METHODS, evaluate
+from drift_lab.shares import FLOOR
+from drift_lab.sources import SAMPLE_ROWS
+
+PAIRS = [pytest.param(m, kind, id=f"{m.name}-{kind}") for m in METHODS.values() for kind in m.kinds]
+EXACT = [pytest.param(m, id=m.name) for m in METHODS.values() if m.exact]
+ALL = list(METHODS)
+steadily = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+
+
+def made(kind: str, rows: int, seed: int, shift: float = 0.0) -> pl.Series:
+    "A column with 2 % missing; `shift` moves its values, its levels and its missing share."
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    if kind == "numeric":
+        values = pl.Series("x", 20 + 5 * (x + shift))
+    elif kind == "datetime":
+        values = pl.Series("x", (datetime(2026, 1, 1).timestamp() + 86400 * (x + shift)) * 1e6).cast(pl.Int64)
+        values = values.cast(pl.Datetime("us"))
+    else:
+        levels = np.array(["city", "road", "cargo", "new"])
+        weights = np.array([0.5, 0.3, 0.2, 0.0]) + np.array([-0.1, -0.03, 0.03, 0.1]) * shift
+        values = pl.Series("x", levels[rng.choice(4, rows, p=weights / weights.sum())])
+    return values.set(pl.Series(rng.random(rows) < 0.02 * (1 + shift)), None)
+
+
+def columns(reference: pl.Series, current: pl.Series):
+    "Both as column profiles over the reference's bins."
+    base = profile(reference.alias("x").to_frame())
+    return base.columns["x"], profile(current.alias("x").to_frame(), like=base).columns["x"]
+
+
+def finite(series: pl.Series) -> np.ndarray:
+    values = series.drop_nulls().cast(pl.Float64).to_numpy()
+    return values[np.isfinite(values)]
+
+
+# what is known about a method
+
+
+@pytest.mark.parametrize("method", [pytest.param(m, id=m.name) for m in METHODS.values()])
+def test_a_method_says_what_it_is(method):
+    assert len(method.source) > 8 and len(method.doc) > 20 and method.doc.endswith(".")
+    assert method.kinds and method.unit
+    assert "limit" in method.doc.lower(), "the definition names the usual limit"
+
+
+# the common checks
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_zero_against_itself(method, kind):
+    one, same = columns(made(kind, 3000, 1), made(kind, 3000, 1))
+    assert method.score(one, same) == pytest.approx(0, abs=1e-9)
+    result = evaluate(method, one, same, 0.05)
+    assert not result.drifted and (result.p_value is None or result.p_value > 0.3)
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_grows_with_a_growing_shift(method, kind):
+    scores = [method.score(*columns(made(kind, 4000, 1), made(kind, 4000, 1, shift)))
+              for shift in (0, 0.25, 0.5, 1, 2, 3)]
+    assert all(later >= earlier - 1e-12 for earlier, later in zip(scores, scores[1:], strict=False)), scores
+    assert scores[-1] > scores[0]
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_the_order_of_rows_does_not_matter(method, kind):
+    before, after = made(kind, 2000, 1), made(kind, 3000, 2, 0.3)
+    base = profile(before.to_frame())
+    scores = [method.score(base.columns["x"], profile(rows.to_frame(), like=base).columns["x"])
+              for rows in (after, after.sort(), after.shuffle(seed=3))]
+    assert scores[1:] == pytest.approx(scores[:1] * 2, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("method", "kind"), PAIRS)
+def test_parts_add_up_to_the_whole(method, kind):
+    before, after = made(kind, 2000, 1), made(kind, 3000, 2, 0.3)
+    base = profile(before.to_frame())
+    whole = profile(after.to_frame(), like=base).columns["x"]
+    parts = [profile(after[a:b].to_frame(), like=base).columns["x"] for a, b in ((0, 1), (1, 900), (900, 3000))]
+    added = parts[2] + parts[0] + parts[1]
+    assert method.score(base.columns["x"], added) == pytest.approx(method.score(base.columns["x"], whole), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["numeric", "datetime", "categorical"])
+def test_p_values_fall_as_scores_grow(kind):
+    one, other = columns(made(kind, 400, 1), made(kind, 700, 2))
+    for method in (m for m in METHODS.values() if kind in m.kinds and m.null):
+        null = method.null(one, other)
+        tail = [null.sf(score) for score in np.linspace(0, 5 * max(method.score(one, other), 1e-3), 60)]
+        assert all(0 <= p <= 1 for p in tail), method.name
+        assert all(b <= a + 1e-9 for a, b in zip(tail, tail[1:], strict=False)), method.name
+
+
+def numbers(*values):
+    return pl.Series("x", values, dtype=pl.Float64)
+
+
+RNG = np.random.default_rng(7)
+HOSTILE = {
+    "constant": (numbers(*[5.0] * 50), numbers(*[5.0] * 30)),
+    "constants that differ": (numbers(*[5.0] * 50), numbers(*[6.0] * 30)),
+    "constant reference": (numbers(*[5.0] * 50), pl.Series("x", RNG.normal(size=40))),
+    "constant window": (pl.Series("x", RNG.normal(size=40)), numbers(*[5.0] * 50)),
+    "one row each": (numbers(1.0), numbers(2.0)),
+    "one row against many": (pl.Series("x", RNG.normal(size=400)), numbers(0.3)),
+    "many against one row": (numbers(0.3), pl.Series("x", RNG.normal(size=400))),
+    "disjoint": (pl.Series("x", RNG.normal(size=200)), pl.Series("x", RNG.normal(size=200) + 1e6)),
+    "empty bins": (pl.Series("x", RNG.normal(size=2000)), pl.Series("x", RNG.choice([-1.0, 1.0], 500))),
+    "offset": (pl.Series("x", 1e9 + 1e-3 * RNG.normal(size=300)), pl.Series("x", 1e9 + 2e-3 * RNG.normal(size=300))),
+    "tiny": (pl.Series("x", 1e-300 * RNG.normal(size=300)), pl.Series("x", 1e-300 * RNG.normal(size=300))),
+    "denormal": (numbers(*[5e-324, 0.0, 1e-323] * 20), numbers(*[5e-324, 1.5e-323] * 20)),
+    "huge": (pl.Series("x", 1e200 * RNG.normal(size=300)), pl.Series("x", 1e200 * RNG.normal(size=300))),
+    "sentinel": (pl.Series("x", RNG.normal(size=300)), numbers(*RNG.normal(size=300), 1.7976931348623157e308)),
+    "beyond 2^53": (pl.Series("x", RNG.integers(2**62, 2**62 + 50, 300)), pl.Series("x", RNG.integers(2**62, 2**62 + 9, 90))),
+    "all integers": (pl.Series("x", RNG.integers(-(2**63), 2**63 - 1, 300)),
+                     pl.Series("x", [-(2**63), 2**63 - 1] * 40, dtype=pl.Int64)),
+    "not numbers": (numbers(1, 2, 3, math.nan, math.inf, -math.inf, None), numbers(1, 2, math.nan, math.inf)),
+    "all missing": (numbers(1, 2, 3), numbers(None, None)),
+    "missing before": (numbers(None, None, math.nan), numbers(1, 2, 3)),
+    "no type": (numbers(1, 2, 3), pl.Series("x", [None, None])),
+    "integers, then decimals": (pl.Series("x", RNG.integers(0, 9, 300)), pl.Series("x", RNG.normal(4, 3, 300))),
+    "decimals, then integers": (pl.Series("x", RNG.normal(4, 3, 300)), pl.Series("x", RNG.integers(0, 9, 300))),
+    "names": (pl.Series("x", ["a", "b", ""] * 30), pl.Series("x", ["b", "c", None] * 30)),
+    "disjoint names": (pl.Series("x", list("abc") * 30), pl.Series("x", list("def") * 30)),
+    "one name": (pl.Series("x", ["a"] * 30), pl.Series("x", ["a"] * 20)),
+    "all different": (pl.Series("x", list("ab") * 9 + list(map(str, range(300)))), pl.Series("x", list(map(str, range(600, 900))))),
+    "names missing": (pl.Series("x", ["a"] * 30), pl.Series("x", [None] * 20, dtype=pl.String)),
+    "true or false": (pl.Series("x", [True, False, None] * 30), pl.Series("x", [False] * 30)),
+    "one date": (pl.Series("x", [datetime(2026, 1, 1)] * 5), pl.Series("x", [datetime(2026, 1, 2)] * 5)),
+}
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["profiles", "exact"])
+@pytest.mark.parametrize("case", HOSTILE)
+def test_every_number_is_finite(case, exact):
+    reference, current = (side.alias("x").to_frame() for side in HOSTILE[case])
+    report = compare(reference, current, methods=ALL, exact=exact)
+    assert report.results, "something is said about it"
+    for result in report.results:
+        assert math.isfinite(result.score) and result.score >= 0, result
+        assert math.isfinite(result.limit) and result.limit >= 0, result
+        assert math.isfinite(result.error_bound) and result.error_bound >= 0, result
+        assert result.p_value is None or 0 <= result.p_value <= 1, result
+    again = type(report).from_json(report.to_json())
+    assert again.results == report.results
+
+
+def test_infinities_are_left_out_and_named():
+    report = compare(numbers(*range(50), math.inf).to_frame(), numbers(*range(50), -math.inf, math.nan).to_frame())
+    assert any("infinite values left out" in note and "1 in reference" in note for note in report.notes)
+    assert report.frame.filter(pl.col("method") == "ks")["score"].item() == 0
+    assert report.frame.filter(pl.col("method") == "missing")["score"].item() == pytest.approx(1 / 52)
+
+
+# against SciPy, by its own words
+
+SCIPY = {
+    "ks": lambda x, y: stats.ks_2samp(x, y, method="asymp").statistic,
+    "wasserstein": stats.wasserstein_distance,
+    "energy": stats.energy_distance,
+    "cramer_von_mises": lambda x, y: stats.cramervonmises_2samp(x, y, method="asymptotic").statistic,
+    "mann_whitney": lambda x, y: abs(2 * stats.mannwhitneyu(x, y, method="asymptotic").statistic / len(x) / len(y) - 1),
+    "t_test": lambda x, y: abs(stats.ttest_ind(x, y, equal_var=False).statistic),
+}
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_exact_equals_scipy(method):
+    rng = np.random.default_rng(5)
+    samples = [
+        (rng.normal(size=400), rng.normal(0.2, 1.1, size=700)),
+        (rng.lognormal(size=311), rng.lognormal(0.1, 1.3, size=57)),
+        (rng.integers(0, 5, 400), rng.integers(1, 6, 300)),
+        (np.where(rng.random(500) < 0.7, 0, rng.exponential(9, 500)), rng.exponential(3, 90)),
+        (1e9 + 1e-3 * rng.normal(size=200), 1e9 + 1e-3 * rng.normal(0.5, 1, size=200)),
+        (rng.standard_cauchy(300), rng.standard_cauchy(300) + 1),
+        (np.array([1.0, 2.0]), np.array([1.5, 9.0, 9.0])),
+    ]
+    for x, y in samples:
+        report = compare(pl.DataFrame({"x": x}), pl.DataFrame({"x": y}), methods=[method.name], exact=True)
+        assert report.results[0].score == pytest.approx(SCIPY[method.name](x, y), rel=1e-9)
+        assert report.results[0].error_bound == 0
+
+
+@steadily
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=12), st.data())
+def test_chi2_equals_scipy(counts, data):
+    others = data.draw(st.lists(st.integers(0, 40), min_size=len(counts), max_size=len(counts)))
+    table = np.array([counts, others])
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2 or not table.sum(axis=1).all():
+        return
+    sides = [pl.Series("x", np.repeat([f"level {i}" for i in range(table.shape[1])], row)) for row in table]
+    expected = stats.chi2_contingency(table, correction=False).statistic
+    assert METHODS["chi2"].score(*columns(*sides)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_p_values_agree_with_scipy():
+    rng = np.random.default_rng(11)
+    x, y = pl.Series("x", rng.normal(size=900)), pl.Series("x", rng.normal(0.08, 1, size=1100))
+    a, b = x.to_numpy(), y.to_numpy()
+    expected = {"t_test": stats.ttest_ind(a, b, equal_var=False).pvalue, "ks": stats.ks_2samp(a, b).pvalue,
+                "mann_whitney": stats.mannwhitneyu(a, b).pvalue, "cramer_von_mises": stats.cramervonmises_2samp(a, b).pvalue}
+    report = compare(x.to_frame(), y.to_frame(), methods=list(expected), exact=True)
+    for result in report.results:
+        assert result.p_value == pytest.approx(expected[result.method], rel=0.08), result.method
+    levels = [pl.Series("x", rng.choice(list("abcde"), 800)) for _ in range(2)]
+    table = [[side.to_list().count(level) for level in "abcde"] for side in levels]
+    result = compare(*(side.to_frame() for side in levels), methods=["chi2"]).results[0]
+    assert result.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=0.02)
+
+
+# the measures of shares, by their textbook definitions on NumPy's deciles
+
+
+def by_the_book(r: np.ndarray, c: np.ndarray) -> dict[str, float]:
+    floored = np.maximum(r, FLOOR), np.maximum(c, FLOOR)
+    return {
+        "psi": ((floored[1] - floored[0]) * np.log(floored[1] / floored[0])).sum(),
+        "kl_divergence": stats.entropy(c, floored[0] / floored[0].sum()) - math.log(floored[0].sum()),
+        "jensen_shannon": math.sqrt(sum(stats.entropy(p, (r + c) / 2, base=2) for p in (r, c)) / 2),
+        "hellinger": math.sqrt(max(0.0, 1 - np.sqrt(r * c).sum())),
+        "total_variation": np.maximum(c - r, 0).sum(),
+        "l_infinity": np.abs(c - r).max(),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_measures_of_shares_on_numpys_deciles(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=5000), rng.normal(0.3, 1.2, size=3000)
+    cuts = [-np.inf, *np.quantile(x, np.arange(1, 10) / 10), np.inf]
+    r, c = (np.histogram(side, cuts)[0] / len(side) for side in (x, y))
+    sides = columns(pl.Series("x", x), pl.Series("x", y))
+    for name, expected in by_the_book(r, c).items():
+        # a decile is one row here and the mean of two rows there, so a row may stand on the other side of it
+        assert METHODS[name].score(*sides) == pytest.approx(expected, rel=0.02), name
+
+
+@steadily
+@given(st.lists(st.integers(0, 500), min_size=2, max_size=9), st.lists(st.integers(0, 500), min_size=9, max_size=9))
+def test_measures_of_shares_of_levels(counts, others):
+    others = others[: len(counts)]
+    if not sum(counts) or not sum(others):
+        return
+    sides = columns(*(pl.Series("x", [f"level {i}" for i, n in enumerate(side) for _ in range(n)]) for side in (counts, others)))
+    r, c = (np.array(side) / sum(side) for side in (counts, others))
+    for name, expected in by_the_book(r, c).items():
+        assert METHODS[name].score(*sides) == pytest.approx(expected, rel=1e-9, abs=2e-8), name
+
+
+# what binning hides is within the bound
+
+
+@st.composite
+def samples(draw):
+    "Two samples and the sample whose quantiles are the bins: ties, atoms, whole numbers, outliers, values out of range."
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def one():
+        n = draw(st.sampled_from([1, 2, 7, 60, 900, 4000]))
+        x = rng.normal(draw(st.sampled_from([0, 0, 0.3, 5])), draw(st.sampled_from([1, 0.2, 3])), n)
+        shape = draw(st.sampled_from(["normal", "whole", "atom", "ties", "heavy", "offset"]))
+        if shape == "whole":
+            return np.round(4 * x).astype(np.int64)
+        if shape == "atom":
+            return np.where(rng.random(n) < 0.6, 0.0, np.exp(x))
+        if shape == "ties":
+            return np.round(x, 1)
+        if shape == "heavy":
+            return np.append(x, [1e6, -1e4][: draw(st.integers(0, 2))])
+        return 1e9 + 1e-3 * x if shape == "offset" else x
+
+    return one(), one(), one()
+
+
+@pytest.mark.parametrize("method", EXACT)
+@settings(steadily, max_examples=150)
+@given(samples())
+def test_measured_error_is_within_the_bound(method, drawn):
+    bins, x, y = (pl.DataFrame({"x": side}) for side in drawn)
+    base = profile(bins)
+    reference, current = (profile(side, like=base).columns["x"] for side in (x, y))
+    score = method.score(reference, current)
+    exact = method.exact(drawn[1], drawn[2])
+    bound = method.error(reference, current) if method.error else 0.0
+    slack = 1e-9 * max(1.0, abs(exact)) if method.name != "energy" else 1e-6 * max(1.0, abs(exact))
+    assert abs(score - exact) <= bound + slack + rounding(method, drawn), (score, exact, bound)
+
+
+def rounding(method, drawn) -> float:
+    "What float64 itself loses where values stand far from zero."
+    far = max(float(np.abs(side).max()) for side in drawn) * 2**-52
+    spread = max(min(float(np.ptp(side)) for side in drawn[1:]), 1e-9)
+    return {"value": far, "root value": math.sqrt(far), "statistic": far / spread * 1e6}.get(method.unit, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["numeric", "datetime"])
+def test_the_bound_of_a_reference_larger_than_the_sample_of_its_edges(kind):
+    before, after = made(kind, int(SAMPLE_ROWS * 2.5), 1), made(kind, 30_000, 2, 0.1)
+    reference, current = columns(before, after)
+    assert reference.counts[0] + reference.counts[-1] > 0, "rows outside the range of the sample"
+    unit = 1e-6 if kind == "datetime" else 1.0
+    x, y = finite(before) * unit, finite(after) * unit
+    for method in METHODS.values():
+        if method.exact and kind in method.kinds:
+            gap = abs(method.score(reference, current) - method.exact(x, y))
+            assert gap <= (method.error(reference, current) if method.error else 1e-9) + 1e-6, method.name
+
+
+# when nothing has changed
+
+
+def unchanged(rng: np.random.Generator, rows: int) -> pl.DataFrame:
+    x = {
+        "normal": rng.normal(size=rows),
+        "lognormal": rng.lognormal(size=rows),
+        "zeros": np.where(rng.random(rows) < 0.6, 0.0, rng.exponential(3, rows)),
+        "whole": rng.poisson(4, rows),
+        "five": rng.choice(list("abcde"), rows, p=[0.4, 0.3, 0.2, 0.08, 0.02]),
+        "fifty": np.array([f"level {i}" for i in range(50)])[rng.integers(0, 50, rows)],
+        "zipf": np.array([f"name {min(i, 400)}" for i in rng.zipf(1.6, rows)]),
+    }
+    return pl.DataFrame(x).with_columns(pl.when(pl.lit(rng.random(rows) > 0.02)).then(pl.all()))
+
+
+REPETITIONS = 400
+
+
+@pytest.fixture(scope="module")
+def p_values() -> dict[str, list[float]]:
+    rng, found = np.random.default_rng(2026), {}
+    for _ in range(REPETITIONS):
+        for result in compare(unchanged(rng, 300), unchanged(rng, 500), methods=ALL).results:
+            found.setdefault(f"{result.method}", {}).setdefault(result.column, []).append(result.p_value)
+    return found
+
+
+def at_most(share: float, repetitions: int) -> float:
+    "The share plus three standard errors of a simulation."
+    return share + 3 * math.sqrt(share * (1 - share) / repetitions)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_p_values_hold_what_they_promise(name, p_values):
+    for column, values in p_values[name].items():
+        assert len(values) == REPETITIONS
+        assert np.mean(np.array(values) <= 0.05) <= at_most(0.05, REPETITIONS), column
+        assert np.mean(np.array(values) <= 0.005) <= at_most(0.005, REPETITIONS), column
+
+
+@pytest.mark.parametrize(("n", "m", "repetitions"), [(300, 500, 300), (2000, 1, 200), (2000, 4, 200), (2000, 30, 200),
+                                                     (40, 2000, 200), (5000, 5000, 100)])
+def test_the_verdict_raises_few_false_alarms(n, m, repetitions):
+    rng = np.random.default_rng(99)
+    drifted = sum(compare(unchanged(rng, n), unchanged(rng, m)).verdict.state == "drift" for _ in range(repetitions))
+    assert drifted / repetitions <= at_most(0.05, repetitions)
+
+
+def test_a_change_is_seen_where_there_is_one():
+    rng, seen = np.random.default_rng(3), {"normal": 0, "five": 0, "missing": 0}
+    for _ in range(40):
+        before, after = unchanged(rng, 2000), unchanged(rng, 2000)
+        moved = after.with_columns(
+            normal=pl.col("normal") + 0.5,
+            five=pl.when(pl.lit(rng.random(2000) < 0.15)).then(pl.lit("e")).otherwise("five"),
+            whole=pl.when(pl.lit(rng.random(2000) > 0.1)).then("whole"))
+        columns_ = set(compare(before, moved).frame.filter("drifted")["column"])
+        for name, column in (("normal", "normal"), ("five", "five"), ("missing", "whole")):
+            seen[name] += column in columns_
+    assert min(seen.values()) >= 38, seen
+
+
+def test_dates_are_in_seconds():
+    days = [datetime(2026, 1, 1) + timedelta(hours=h * 7 % 997) for h in range(500)]
+    later = [day + timedelta(days=2) for day in days]
+    for exact in (False, True):
+        report = compare(pl.DataFrame({"x": days}), pl.DataFrame({"x": later}), methods=["wasserstein"], exact=exact)
+        assert report.results[0].score == pytest.approx(2 * 86400) and report.results[0].unit == "seconds"
+
+
+def test_alpha_is_shared_by_all_that_is_judged_together():
+    rng = np.random.default_rng(8)
+    before, after = rng.normal(size=(2, 120))
+    alone = compare(pl.DataFrame({"a": before}), pl.DataFrame({"a": after}), methods=["ks"])
+    wide = {f"c{i}": rng.normal(size=120) for i in range(40)}
+    together = compare(pl.DataFrame({"a": before, **wide}), pl.DataFrame({"a": after, **wide}), methods=["ks"])
+    assert together.frame.filter(pl.col("column") == "a")["limit"].item() > alone.results[0].limit
+
+
+def test_a_column_of_another_type_is_still_counted_right():
+    reference, current = columns(pl.Series("x", range(100)), pl.Series("x", np.arange(100) + 0.5))
+    exact = METHODS["ks"].exact(np.arange(100), np.arange(100) + 0.5)
+    assert abs(METHODS["ks"].score(reference, current) - exact) <= METHODS["ks"].error(reference, current) + 1e-12
+    codes = profile(pa.table({"x": pa.array([1.0, 2.0, float("nan"), None])}), contract=_codes()).columns["x"]
+    assert codes.counts == {"1": 1, "2": 1} and codes.missing == 2
+
+
+def _codes():
+    from drift_lab.contract import Column, Contract
+
+    return Contract((Column("x", "categorical"),))

@@ -18,7 +18,7 @@ export_and_clean = "$$bin"/nbdev_export && "$$bin"/nbdev_clean && \
 throwaway_home = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && trap 'exit 130' INT TERM && export HOME="$$home"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check export lock system env
+.PHONY: help demo test bench lab check export lock system env
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ test: check  ## every test: check, the notebooks, then tests/ with pytest (ARGS=
 	@$(throwaway_home) DRIFT_LAB_HOME="$$home/drift_lab" && $(BIN)/nbdev_test --flags slow
 	@echo "== tests"
 	@$(throwaway_home) && $(BIN)/python -m pytest $(ARGS)
+
+bench: env  ## speed and memory beside others, on the same files (ARGS="100000 --rounds 1")
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lab: env  ## JupyterLab on nbs/, on this machine only (ARGS="--port 9000")
 	@state="$(CURDIR)/.drift_lab" && JUPYTER_CONFIG_DIR="$$state/jupyter/config" JUPYTER_DATA_DIR="$$state/jupyter/data" \

@@ -42,10 +42,11 @@ def voila_settings(
     "Voila's settings, by class."
     return {
         "Voila": {"ip": "127.0.0.1", "open_browser": False, "log_level": logging.ERROR, "config_file_paths": [],
-                  "connection_dir_root": str(home / "jupyter" / "runtime")},
+                  "connection_dir_root": str(home / "jupyter" / "runtime"),
+                  "tornado_settings": {"ws_ping_interval": 30_000, "ws_ping_timeout": 30_000}},  # milliseconds
         "VoilaConfiguration": {
             "template": "drift_lab", "allow_template_override": "NO", "allow_theme_override": "NO",
-            "preheat_kernel": True, "default_pool_size": 1, "extension_allowlist": EXTENSIONS,
+            "preheat_kernel": True, "default_pool_size": 2, "extension_allowlist": EXTENSIONS,
             "language_kernel_mapping": {"python": kernel}},
         "KernelSpecManager": {"allowed_kernelspecs": {kernel}, "ensure_native_kernel": False},
         "MappingKernelManager": {"cull_idle_timeout": 600, "cull_interval": 60},  # seconds; only where no page is open

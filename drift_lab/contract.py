@@ -141,6 +141,7 @@ def _order_role(values: pa.Array, kind: Kind) -> Role | None:
         return "id"  # a row number
     if changes == distinct - 1 and len(x) >= 20 * distinct:
         return "time"  # every value in one block: a year, a batch, a file's name
+    x = x / (np.abs(x).max() or 1.0)  # squares of 1e-300 are nothing, and of 1e300 too much
     rising = steps.min() >= 0 or (distinct > 100 and abs(np.corrcoef(x, np.arange(len(x)))[0, 1]) > 0.999)
     return "time" if kind != "categorical" and rising else None
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .columns import ColumnProfile, NumericProfile
 from .methods import drift_method, noise
-from .nulls import CRAMER_VON_MISES, HalfNormal, HalfStudent, Kolmogorov, Null
+from .nulls import CRAMER_VON_MISES, HalfNormal, HalfStudent, Kolmogorov, Null, Shifted
 
 ORDERED = ("numeric", "datetime")
 
@@ -56,9 +56,10 @@ def gaps(reference: NumericProfile, current: NumericProfile) -> Gaps:
         curves.append(curve)
         areas.append(curve[:-1] * width + inside)
     (f, g), area = curves, areas[1] - areas[0]
-    area[atom] = 0.0
-    return Gaps(np.where(atom, 0.0, width), (g - f)[:-1], (g - f)[1:], g[:-1] - f[1:], g[1:] - f[:-1], area, atom,
-                reference.counts, current.counts)
+    left, right = (g - f)[:-1], (g - f)[1:]
+    # a single value stands at the left edge of its bin, so all through the bin the gap is what it is at the right
+    left, least, most = (np.where(atom, right, side) for side in (left, g[:-1] - f[1:], g[1:] - f[:-1]))
+    return Gaps(width, left, right, least, most, area, atom, reference.counts, current.counts)
 
 
 def _single(edges: NDArray) -> NDArray[np.bool_]:
@@ -126,7 +127,7 @@ def _curve_noise(power: float):
     def null(reference: ColumnProfile, current: ColumnProfile) -> Null:
         gap = gaps(reference, current)
         pooled = (gap.r + gap.c).cumsum() / (gap.r + gap.c).sum()
-        middle = (np.concatenate([[0], pooled[:-1]]) + pooled) / 2
+        middle = np.where(gap.atom, pooled, (np.concatenate([[0], pooled[:-1]]) + pooled) / 2)
         spread = (gap.width * (middle * (1 - middle)) ** power).sum() * noise(reference, current) ** power
         return HalfNormal(float(spread if power == 0.5 else math.sqrt(2 * spread)))
 
@@ -199,13 +200,26 @@ def _cramer_von_mises_error(reference: ColumnProfile, current: ColumnProfile) ->
     gap, n, m = gaps(reference, current), reference.size, current.size
     least, most = _square_range(gap)
     inside = ((gap.r + gap.c) * (most - least))[~gap.atom].sum()
-    return float(n * m / (n + m) ** 2 * inside)
+    # ties inside a bin add to the statistic, or take away
+    a, b = (side[~gap.atom].astype(float) for side in (gap.r, gap.c))
+    more = n * (a**3 - a) + m * (b**3 - b)
+    less = np.where(a + b > 1, n * a * (b + 1) ** 2 + m * b * (a + 1) ** 2, 0)
+    return float(n * m / (n + m) ** 2 * inside + np.maximum(more, less).sum() / (12 * n * m * (n + m)))
+
+
+def _tied(reference: ColumnProfile, current: ColumnProfile) -> float:
+    "What ties add to the statistic: mid-ranks instead of the mean over all orders of the tied rows."
+    n, m = reference.size, current.size
+    atom = gaps(reference, current).atom
+    a, b = (side.counts[atom].astype(float) for side in (reference, current))
+    added = n * (a**3 - a * b * b - a - 2 * a * b) + m * (b**3 - a * a * b - b - 2 * a * b)
+    return float(added.sum() / (12 * n * m * (n + m)))
 
 
 @drift_method(*ORDERED, unit="statistic", source="Anderson 1962; its limit: a normal column moved by 0.1 sd",
-              usual=lambda reference, current: 1 / 6 + 0.00092 / noise(reference, current),
+              usual=lambda r, c: max(0.0, 1 / 6 + 0.00092 / noise(r, c) + _tied(r, c)),
               exact=cramer_von_mises_of_samples, error=_cramer_von_mises_error,
-              null=lambda reference, current: CRAMER_VON_MISES)
+              null=lambda reference, current: Shifted(CRAMER_VON_MISES, _tied(reference, current)))
 def cramer_von_mises(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Cramér-von Mises: nm / (n + m) times the mean squared gap, over the rows. Usual limit: as for 0.1 sd."
     n, m, total = reference.size, current.size, reference.size + current.size
@@ -268,7 +282,8 @@ def _t(gap: float, error: float) -> float:
 
 def t_of_samples(reference: NDArray, current: NDArray) -> float:
     "The same from the two samples."
-    sides = [(len(x), float(np.std(x, ddof=1)) if len(x) > 1 else math.nan) for x in (reference, current)]
+    with np.errstate(over="ignore"):
+        sides = [(len(x), float(np.std(x, ddof=1)) if len(x) > 1 else math.nan) for x in (reference, current)]
     return _t(float(abs(np.mean(reference) - np.mean(current))), _welch(*sides[0], *sides[1])[0])
 
 

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['WORDINGS', 'LATEST', 'MARGIN', 'TALLEST', 'AXES', 'LOSS_NOTE', 'NO_LABELS', 'UNREADABLE', 'HEAT_NOTE', 'Wording',
            'badge', 'Seen', 'History', 'history_of', 'furthest', 'verdict_html', 'key_html', 'windows_html', 'lined_up',
-           'plain', 'left_margin', 'strip_figure', 'heat_figure', 'frame_cell', 'paint', 'closer_figure', 'scores_html',
-           'Closer', 'section', 'empty_html', 'Sections', 'Board', 'worst_monitor']
+           'few_labels', 'plain', 'left_margin', 'strip_figure', 'heat_figure', 'frame_cell', 'paint', 'closer_figure',
+           'scores_html', 'Closer', 'section', 'empty_html', 'Sections', 'Board', 'worst_monitor']
 
-# %% ../nbs/53_dashboards.ipynb #0f91a19d
+# %% ../nbs/53_dashboards.ipynb #1114f727
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from html import escape
 from urllib.parse import parse_qs
 
@@ -39,7 +40,7 @@ class Wording:
 WORDINGS: dict[State, Wording] = {
     "ok": Wording("ok", "All is well", QUIET, "✓"),
     "not_enough_data": Wording("not enough data", "There are too few rows to say", "#7a7f87", "?"),
-    "drift": Wording("drift", "The data have moved", "#c96a12", "~"),
+    "drift": Wording("drift", "The data have moved", "#c96a12", "≠"),
     "harm": Wording("harm", "The model does worse than when it was approved", ALARM, "!"),
     "failed": Wording("failed", "The check itself failed", "#7b1fa2", "×"),
 }
@@ -163,9 +164,28 @@ def lined_up(
     widget.update_layout(title=None, autosize=True, margin={"l": left, "r": 8, "t": 8, "b": 30}, dragmode=False,
                          height=height or figure.layout.height, hoverlabel={"align": "left"})
     widget.update_xaxes(type="category", categoryorder="array", categoryarray=[seen.window for seen in history.seen],
-                        range=[-0.5, len(history.seen) - 0.5], showgrid=False, fixedrange=True, nticks=14)
+                        range=[-0.5, len(history.seen) - 0.5], showgrid=False, fixedrange=True, tickangle=0,
+                        **few_labels([seen.window for seen in history.seen]))
     widget.update_yaxes(fixedrange=True)
     return plain(widget)
+
+
+def few_labels(
+    windows: Sequence[str],
+    room: int = 36,  # characters that fit beside each other on a telephone
+) -> dict[str, list[str]]:
+    "Some windows, up to the last, with short names: enough to find one's way."
+    short = [_short(window) for window in windows]
+    step = -(-len(windows) // max(2, room // max(map(len, short))))
+    chosen = range(len(windows) - 1, -1, -step)
+    return {"tickvals": [windows[i] for i in chosen], "ticktext": [short[i] for i in chosen]}
+
+
+def _short(window: str) -> str:
+    try:
+        return f"{(day := date.fromisoformat(window)).day} {day:%b}"
+    except ValueError:
+        return window
 
 
 def plain(widget: FigureWidget) -> FigureWidget:
@@ -343,25 +363,29 @@ class Sections:
         report, left = history.report, left_margin(history.report)
         self.history, self.heat, self.closer = history, None, None
         self.strip = lined_up(strip_figure(history), history, left)
-        self.strip.update_yaxes(showticklabels=False)
+        self.strip.update_yaxes(ticksuffix="  ")
         self.strip.data[0].on_click(self._clicked)
         self.parts = [section("Windows over time", key_html(history), self.strip, HTML(windows_html(history)))]
         if report is None:
             self.parts.append(section("What moved", UNREADABLE))
             return
+        if report.performance:
+            loss = lined_up(performance_figure(report.performance["windows"], ""), history, left, 300)
+            self.parts.append(section("Does it hurt?", LOSS_NOTE, loss.update_layout(margin_t=34)))
         if any(r.segment == segment for r in report.results):
             self.heat = lined_up(heat_figure(report, segment), history, left)
             self.heat.data[0].on_click(self._clicked)
-            self.closer = Closer(history, segment, lambda column, window: frame_cell(self.heat, column, window))
+            self.closer = Closer(history, segment, self._frame)
             self.closer.show()
             choices = Box([self.closer.column, self.closer.window]).add_class("dl-choices")
             self.parts += [section("What moved", f"{HEAT_NOTE}<br>Choose a square to see it below.", self.heat),
                            section("A closer look", "", choices, self.closer.figure, self.closer.scores)]
-        if report.performance:
-            loss = lined_up(performance_figure(report.performance["windows"], ""), history, left, 300)
-            self.parts.append(section("Does it hurt?", LOSS_NOTE, loss.update_layout(margin_t=34)))
-        else:
+        if not report.performance:
             self.parts.append(section("Does it hurt?", NO_LABELS))
+
+    def _frame(self, column: str, window: str) -> None:
+        frame_cell(self.heat, column, window)
+        frame_cell(self.strip, "verdict", window)
 
     def _clicked(self, trace, points, state) -> None:
         if points.xs and self.closer and points.xs[0] in dict(map(reversed, self.closer.window.options)):

@@ -61,6 +61,8 @@ def _levels(reference: CategoricalProfile, current: CategoricalProfile) -> Histo
 
 
 def _bars(reference: NumericProfile, current: NumericProfile) -> Histogram:
+    if not len(reference.edges):  # the reference had no values, and so no bins
+        return Histogram(reference.kind, (), (), (), ())
     edges = np.concatenate([[min(reference.low, current.low, *reference.edges[:1])], reference.edges,
                             [max(reference.high, current.high, *reference.edges[-1:])]]).astype(float)
     curves = [np.concatenate([[0], side.counts.cumsum()]) / max(side.size, 1) for side in (reference, current)]
@@ -68,9 +70,10 @@ def _bars(reference: NumericProfile, current: NumericProfile) -> Histogram:
     at = [edges[np.searchsorted(curve, q).clip(0, len(edges) - 1)] for curve in curves if curve[-1] > 0
           for q in (0.005, 0.995)]
     low, high = (min(at), max(at)) if at else (0.0, 1.0)
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    whole = reference.edges.dtype.kind == "i" and reference.kind == "numeric" and high - low < BARS
+    least = max(1.0, 1e-9 * abs(low))  # so that the picture of a constant has a width
+    if high - low < least * 1e-6:
+        low, high = low - least / 2, high + least / 2
+    whole = reference.edges.dtype.kind == "i" and reference.kind == "numeric" and high - low < BARS and least == 1
     bars = np.arange(low, high + 2) if whole else np.linspace(low, high, BARS + 1)
     shares = []
     for curve in curves:

@@ -162,12 +162,16 @@ SCHEMA = "drift_lab.profile/1"
 
 
 def _pack(array: NDArray) -> str:
+    # all first bytes, then all second bytes, and so on: neighbouring numbers share their high bytes
     kind = "<i8" if array.dtype.kind == "i" else "<f8"
-    return kind + base64.b64encode(zlib.compress(array.astype(kind).tobytes(), 9)).decode()
+    turned = array.astype(kind).view(np.uint8).reshape(-1, 8).T.tobytes()
+    return f"{kind}~{base64.b64encode(zlib.compress(turned, 9)).decode()}"
 
 
 def _unpack(text: str) -> NDArray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text[3:])), text[:3]).copy()
+    kind, _, packed = text.partition("~")
+    turned = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(8, -1)
+    return np.ascontiguousarray(turned.T).reshape(-1).view(kind)
 
 
 def profile_to_json(

@@ -142,6 +142,7 @@ def prepare_state() -> Path:  # the state folder, which now exists
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PLOTLY_RENDERER": "plotly_mimetype",  # figures as data; pages bring the script that draws them
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }

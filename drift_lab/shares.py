@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .columns import CategoricalProfile, ColumnProfile, NumericProfile
 from .methods import drift_method, noise
-from .nulls import ChiSquare, HalfNormal, LargestNormal, Normal, Null, dealt
+from .nulls import LARGE, ChiSquare, HalfNormal, LargestNormal, Null, Steps, dealt, hands
 
 ALL = ("numeric", "datetime", "categorical")
 
@@ -182,8 +182,12 @@ def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
 # %% ../nbs/41_shares.ipynb #32258031
 def _share_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     n, m = max(reference.rows, 1), max(current.rows, 1)
-    pooled = (reference.missing + current.missing + 1) / (n + m + 2)  # never 0: a first missing row is some evidence
-    return HalfNormal(math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)))
+    rows = reference.missing + current.missing
+    rows, few, many = min(rows, n + m - rows), min(n, m), max(n, m)  # of the rarer: missing or there
+    if rows * few > LARGE * (n + m):
+        return HalfNormal(math.sqrt(rows / (n + m) * (1 - rows / (n + m)) * (1 / n + 1 / m)))
+    x, chances = hands(np.array([[float(rows)]]), few, many)  # Fisher's exact test
+    return Steps(np.abs(x[0] / few - (rows - x[0]) / many), chances[0])
 
 
 @drift_method(*ALL, unit="share", source="difference of two proportions", usual=0.01, null=_share_noise, default=True)
@@ -193,11 +197,22 @@ def missing(reference: ColumnProfile, current: ColumnProfile) -> float:
 
 
 def _unseen_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
-    # Good 1953: the share of levels not yet seen is about that of rows whose level was seen once
-    once, twice = (sum(1 for count in reference.counts.values() if count == k) for k in (1, 2))
+    # of a level with t rows in both windows, chance alone deals all to the current one now and then
     n, m = max(reference.size, 1), max(current.size, 1)
-    mean = once / n
-    return Normal(mean, math.sqrt((once + 2 * twice + 1) / n**2 + (mean + 1 / n) / m))
+    heap = sum(aligned_counts(reference, current))
+    rows, levels = np.unique(heap[(heap > 0) & (heap <= m)].astype(int), return_counts=True)
+    rates = np.array([k * math.exp(math.lgamma(m + 1) - math.lgamma(m - t + 1) + math.lgamma(n + m - t + 1)
+                                   - math.lgamma(n + m + 1)) for t, k in zip(rows.tolist(), levels.tolist(), strict=True)])
+    rows, rates = rows[rates > 1e-9], rates[rates > 1e-9]
+    longest = int((rates * rows).sum() + 12 * math.sqrt((rates * rows**2).sum())) + int(rows.max(initial=0)) + 1
+    if rates.sum() > 30 or longest > 20_000:  # many such levels: their sum is all but normal
+        return dealt(lambda a, b: np.where(a == 0, b / m, 0.0), heap[heap > 0], n, m, 0.0)
+    chances = np.zeros(longest)  # few: a compound Poisson number of rows, by Panjer's recursion (1981)
+    chances[0] = math.exp(-rates.sum())
+    for total in range(1, longest):
+        fits = rows <= total
+        chances[total] = (rows[fits] * rates[fits] * chances[total - rows[fits]]).sum() / total
+    return Steps(np.arange(longest) / m, chances / chances.sum())
 
 
 @drift_method("categorical", unit="share", source="Good 1953", usual=0.005, null=_unseen_noise, default=True)

@@ -1,13 +1,16 @@
 """Judge the later windows of a monitor's table and leave a report: one Prefect flow around one notebook."""
+from datetime import UTC, datetime
 from pathlib import Path
 
 from drift_lab.flows.tasks import run_template  # first: it prepares the state before Prefect is imported
 
 from prefect import flow, task  # isort: skip
 
+from drift_lab.alerts import send_alerts
 from drift_lab.registry import tracking
 from drift_lab.reports import Report
 from drift_lab.runs import logged_run
+from drift_lab.settings import load_settings
 
 
 @task
@@ -22,6 +25,12 @@ def tag_run(run: str, report: Report) -> None:
         client.log_metric(run, f"windows_{state}", sum(part.verdict.state == state for part in report.parts))
 
 
+@task(retries=2, retry_delay_seconds=5)
+def alert(settings: str, name: str, report: Report) -> int:
+    "Tell people of windows that they were not told of yet."
+    return send_alerts(report, load_settings(settings)[name], datetime.now(UTC))
+
+
 @flow(name="monitor")
 def monitor(settings: str, name: str) -> tuple[Report, Path]:
     "Check every window after the reference; report, pages and executed notebook are artifacts of one MLflow run."
@@ -30,6 +39,7 @@ def monitor(settings: str, name: str) -> tuple[Report, Path]:
         run_template("drift_report.ipynb", parameters, folder)
         report = Report.from_json((folder / "report.json").read_text("utf-8"))
         tag_run(run, report)
+    alert(settings, name, report)  # a message that cannot be sent fails the flow, but the report is there
     return report, folder
 
 

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['EXTENSIONS', 'claim_port', 'voila_settings', 'dashboards_folder', 'prepare_voila', 'serve_board']
 
-# %% ../nbs/63_boards.ipynb #06e56579
+# %% ../nbs/63_boards.ipynb #ba49bcc0
 import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from .errors import SettingsError
@@ -46,7 +48,7 @@ def voila_settings(
                   "tornado_settings": {"ws_ping_interval": 30_000, "ws_ping_timeout": 30_000}},  # milliseconds
         "VoilaConfiguration": {
             "template": "drift_lab", "allow_template_override": "NO", "allow_theme_override": "NO",
-            "preheat_kernel": True, "default_pool_size": 2, "extension_allowlist": EXTENSIONS,
+            "preheat_kernel": True, "default_pool_size": 1, "extension_allowlist": EXTENSIONS,
             "language_kernel_mapping": {"python": kernel}},
         "KernelSpecManager": {"allowed_kernelspecs": {kernel}, "ensure_native_kernel": False},
         "MappingKernelManager": {"cull_idle_timeout": 600, "cull_interval": 60},  # seconds; only where no page is open
@@ -81,6 +83,7 @@ def serve_board(
     try:
         import tornado.httpserver
         import tornado.ioloop
+        from jupyter_core.utils import run_sync
         from traitlets.config import Config
         from voila.app import Voila
     except ImportError as e:
@@ -91,14 +94,16 @@ def serve_board(
             tornado.httpserver.HTTPServer(self.app).add_sockets(sockets)
             self.ioloop = tornado.ioloop.IOLoop.current()
             self.ioloop.add_callback(say, f"http://127.0.0.1:{self.port}/")
-            try:
+            with suppress(KeyboardInterrupt):
                 self.ioloop.start()
-            except KeyboardInterrupt:
-                pass
-            finally:
-                self.stop()
+            self.stop()
 
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # a page that is not there is not worth a line
+        def stop(self) -> None:  # kernels hold nothing that would be lost, and asked politely they complain
+            run_sync(self.kernel_manager.shutdown_all)(now=True)
+            rmtree(self.connection_dir, ignore_errors=True)
+
+    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # a page that is not there is not worth a line,
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # nor is a reader who leaves in the middle of one
     board = Board(config=Config(voila_settings(home, kernel)), port=sockets[0].getsockname()[1])
     board.initialize([str(dashboards_folder() / page)])
     board.start()

@@ -7,6 +7,7 @@ __all__ = ['app', 'FailOn', 'compare_command', 'profile_command', 'methods_comma
            'monitor_command', 'serve_command', 'dashboard_command', 'main']
 
 # %% ../nbs/70_cli.ipynb #8c218f38
+import csv
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -34,7 +35,9 @@ def _exit_code(state: str, fail_on: FailOn | None) -> int:
 
 
 def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    "Names between commas; one that holds a comma itself is put in double quotes, as in a CSV file."
+    fields = next(csv.reader([text or ""], skipinitialspace=True), [])
+    return tuple(name.strip() for name in fields if name.strip())
 
 # %% ../nbs/70_cli.ipynb #fc973e06
 @app.command("compare")
@@ -146,12 +149,16 @@ def train_command(
     _say("reading the tables")
     for watched in chosen.values():
         require_trainable(watched)
-    from drift_lab.flows.train import train
+    from drift_lab.flows.server import PrefectServer
 
-    for name in chosen:
-        _say(f"training {name}")
-        champion, new = train(str(settings), name)
-        print(f"{name}: {champion}" + ("" if new else " (data and settings unchanged)"))
+    with PrefectServer() as server:
+        from drift_lab.flows.train import train
+
+        server.wait()
+        for name in chosen:
+            _say(f"training {name}")
+            champion, new = train(str(settings), name)
+            print(f"{name}: {champion}" + ("" if new else " (data and settings unchanged)"))
     return 0
 
 
@@ -174,17 +181,21 @@ def monitor_command(
     for watched in chosen.values():
         if watched.target:
             find_version(tracking(), watched.model_name)  # is there a model to watch?
-    from drift_lab.flows import monitor as flows
+    from drift_lab.flows.server import PrefectServer
 
-    if not once:
-        return flows.serve(str(settings), list(chosen), interval)
     codes = [0]
-    for name in chosen:
-        _say(f"monitoring {name}")
-        report, folder = flows.monitor(str(settings), name)
-        _show_windows(report)
-        print(f"report: {folder / 'report.html'}")
-        codes.append(_exit_code(report.verdict.state, fail_on))
+    with PrefectServer(schedules=not once) as server:
+        from drift_lab.flows import monitor as flows
+
+        server.wait()
+        if not once:
+            return flows.serve(str(settings), list(chosen), interval)
+        for name in chosen:
+            _say(f"monitoring {name}")
+            report, folder = flows.monitor(str(settings), name)
+            _show_windows(report)
+            print(f"report: {folder / 'report.html'}")
+            codes.append(_exit_code(report.verdict.state, fail_on))
     return max(codes)
 
 

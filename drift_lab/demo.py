@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['write_settings', 'prepare_demo', 'findings_of', 'Scored', 'score_demo', 'run_demo']
 
-# %% ../nbs/64_demo.ipynb #da729db8
+# %% ../nbs/64_demo.ipynb #1672c3e7
 import json
 import re
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .errors import SettingsError
 from .monitor import require_trainable
+from .registry import tracking
 from .reports import Report
 from .settings import load_settings, prepare_state
 from .simulation import CHANGES, EVERY, TARGET, TIME, Change, false_alarms, score_changes, simulate
@@ -98,13 +99,18 @@ def run_demo(
     say: Callable[[str], None],  # progress, a line at a time
 ) -> tuple[Report, Path, str]:  # report, folder of the run, the champion's address
     "Train (or reuse the champion) and monitor, by the same flows as in production."
-    say("starting Prefect (without a server of its own, this takes about 15 seconds)")
-    from drift_lab.flows.monitor import monitor
-    from drift_lab.flows.train import train
+    from drift_lab.flows.server import PrefectServer
 
-    say("training")
-    champion, new = train(str(settings), name)
-    say(f"champion is {champion}" + ("" if new else ": data and settings are as they were, so it is used again"))
-    say("monitoring")
-    report, folder = monitor(str(settings), name)
+    with PrefectServer() as server:  # it starts while all else is imported
+        from drift_lab.flows.monitor import monitor
+        from drift_lab.flows.train import train
+
+        tracking()
+        say("starting Prefect")
+        server.wait()
+        say("training")
+        champion, new = train(str(settings), name)
+        say(f"champion is {champion}" + ("" if new else ": data and settings are as they were, so it is used again"))
+        say("monitoring")
+        report, folder = monitor(str(settings), name)
     return report, folder, champion

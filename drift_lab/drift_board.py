@@ -242,8 +242,8 @@ def frame_cell(
     "Draw a frame around one cell of a heat map."
     x, y = list(heat.data[0].x), list(heat.data[0].y)
     heat.layout.shapes = () if window not in x or column not in y else [{
-        "type": "rect", "x0": x.index(window) - 0.5, "x1": x.index(window) + 0.5, "y0": y.index(column) - 0.5,
-        "y1": y.index(column) + 0.5, "line": {"color": "#1d2733", "width": 2}}]
+        "type": "rect", "x0": x.index(window) - 0.48, "x1": x.index(window) + 0.48, "y0": y.index(column) - 0.48,
+        "y1": y.index(column) + 0.48, "line": {"color": "#1d2733", "width": 2}}]
 
 # %% ../nbs/53_dashboards.ipynb #086b5a0c
 AXES = {"numeric": "linear", "datetime": "date", "categorical": "category"}
@@ -343,15 +343,16 @@ def empty_html(trouble: str = "") -> str:
         "Fill the store with one of these, then press Refresh:</p>")
     return (f'<div class="dl-empty">{said}<dl><dt><code>drift-lab demo</code></dt>'
             "<dd>simulated loans: a model, thirteen weeks and four known changes, in about a minute</dd>"
-            "<dt><code>drift-lab monitor SETTINGS --once</code></dt><dd>your own table; SETTINGS is a TOML file</dd></dl>"
-            f'<p class="dl-note">The store is <code>{escape(store_folder())}</code>. If it should be another, start the '
-            "dashboard where you run the monitor, or set DRIFT_LAB_HOME.</p></div>")
+            "<dt><code>drift-lab monitor SETTINGS --once</code></dt>"
+            "<dd>your own table; SETTINGS is a TOML file</dd></dl>"
+            f'<p class="dl-note">The store is <code>{escape(store_folder())}</code>. If it should be another, start '
+            "the dashboard where you run the monitor, or set DRIFT_LAB_HOME.</p></div>")
 
 
 LOSS_NOTE = "The model's mean loss in each window, where labels are known. Lower is better."
 NO_LABELS = "No labels are known in these windows, so the model's errors cannot be measured."
-UNREADABLE = ("The reports of these windows were written by another version and cannot be read; check the windows again "
-              "with <code>drift-lab monitor</code>.")
+UNREADABLE = ("The reports of these windows were written by another version and cannot be read; check the windows "
+              "again with <code>drift-lab monitor</code>.")
 HEAT_NOTE = "".join(f'<span class="dl-key"><i style="--state:{colour}"></i>{said}</span>' for colour, said in (
     ("#e3ebe3", "within its limit"), ("#f6c9a0", "beyond its limit"), (ALARM, "twice its limit or more")))
 

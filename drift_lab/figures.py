@@ -67,30 +67,33 @@ def _bars(reference: NumericProfile, current: NumericProfile) -> Histogram:
                             [max(reference.high, current.high, *reference.edges[-1:])]]).astype(float)
     curves = [np.concatenate([[0], side.counts.cumsum()]) / max(side.size, 1) for side in (reference, current)]
     # from the 0.5 % to the 99.5 % point of either: a single far value must not flatten the picture
-    at = [edges[np.searchsorted(curve, q).clip(0, len(edges) - 1)] for curve in curves if curve[-1] > 0
-          for q in (0.005, 0.995)]
+    at = [edges[(np.searchsorted(curve, q) - left).clip(0, len(edges) - 1)] for curve in curves if curve[-1] > 0
+          for q, left in ((0.005, 1), (0.995, 0))]  # the left edge of the first bin, and the right edge of the last
     low, high = (min(at), max(at)) if at else (0.0, 1.0)
     least = max(1.0, 1e-9 * abs(low))  # so that the picture of a constant has a width
     if high - low < least * 1e-6:
         low, high = low - least / 2, high + least / 2
-    whole = reference.edges.dtype.kind == "i" and reference.kind == "numeric" and high - low < BARS and least == 1
-    bars = np.arange(low, high + 2) if whole else np.linspace(low, high, BARS + 1)
+    whole = reference.edges.dtype.kind == "i" and reference.kind == "numeric" and high - low <= BARS and least == 1
+    bars = np.arange(low, max(high, low + 1) + 1) if whole else np.linspace(low, high, BARS + 1)
     shares = []
     for curve in curves:
         cut = np.interp(bars, edges, curve) if len(edges) else np.zeros(len(bars))
         cut[0], cut[-1] = 0.0, curve[-1]
         shares.append(tuple(np.diff(cut).round(6).tolist()))
     scale = 1e-6 if reference.kind == "datetime" else 1.0
-    return Histogram(reference.kind, (), tuple((bars * scale).tolist()), *shares)
+    # the bar of a whole number stands in its middle
+    return Histogram(reference.kind, (), tuple((bars * scale - 0.5 * whole).tolist()), *shares)
 
 # %% ../nbs/44_figures.ipynb #f5d00119
 def spark(
     shares: Sequence[float],
+    beside: Sequence[float] = (),  # drawn to the same scale as these
     width: int = 15,  # characters, at most
 ) -> str:
     "Shares as a line of blocks, the highest full."
-    groups = [sum(part) for part in np.array_split(np.asarray(shares), min(width, len(shares)))] if len(shares) else []
-    top = max(groups, default=0) or 1
+    step = -(-max(len(shares), 1) // width)  # bars to a block
+    groups, others = ([float(np.mean(side[at : at + step])) for at in range(0, len(side), step)] for side in (shares, beside))
+    top = max([*groups, *others], default=0) or 1
     return "".join(" ▁▂▃▄▅▆▇█"[min(8, int(np.ceil(8 * g / top)))] for g in groups)
 
 # %% ../nbs/44_figures.ipynb #4b4ce4a3

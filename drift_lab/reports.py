@@ -136,11 +136,13 @@ class Report:
 
     @cached_property
     def _cells(self) -> dict[tuple[str | None, str | None, str], list[DriftResult]]:
-        "The results by window, segment and column; those furthest beyond their limit first."
+        "The results by window, segment and column; the columns that went furthest first, their windows in order."
         cells: dict[tuple, list[DriftResult]] = {}
+        furthest: dict[str, float] = {}
         for r in self.results:
             cells.setdefault((r.window, r.segment, r.column), []).append(r)
-        return dict(sorted(cells.items(), key=lambda cell: (-_ratio(cell[1]), str(cell[0]))))
+            furthest[r.column] = max(furthest.get(r.column, 0.0), _ratio([r]))
+        return dict(sorted(cells.items(), key=lambda cell: (-furthest[cell[0][2]], cell[0][2])))
 
     def _results_of(self, key: tuple[str | None, str | None, str]) -> list[DriftResult]:
         return self._cells.get(key, [])
@@ -191,17 +193,24 @@ def _ratio(results: Iterable[DriftResult]) -> float:
 
 # %% ../nbs/46_reports.ipynb #e2787d69
 def _text_table(report: Report) -> list[str]:
-    "Columns that moved first, then by their distance from the limit; at most 40 lines."
-    lines, several = [], len(report.parts) > 1
-    keys = list(report._cells)
-    wide = max([len(_one_line(c)) for _, _, c in keys[:40]] + [6])
-    place = max([len(_place(key)) for key in keys] + [6]) if several else 0
-    for key in keys[:40]:
+    "A line for each window, where there are several, and one for each column: where it went furthest from its limit."
+    several = len(report.parts) > 1
+    places = [_place((part.window, part.segment, "")) for part in report.parts[:40]]
+    place = max(map(len, places)) if several else 0
+    lines = [f"  {at:<{place}}  {part.rows:>9,} rows  {part.verdict.state:<{max(len(s) for s in STATES)}}  "
+             f"{_one_line(part.verdict.reason)}" for at, part in zip(places, report.parts, strict=False) if several]
+    lines += [f"  and {len(report.parts) - 40} more"] if len(report.parts) > 40 else []
+    furthest: dict[str, tuple] = {}
+    for key, found in report._cells.items():
+        if key[2] not in furthest or _ratio(found) > _ratio(report._results_of(furthest[key[2]])):
+            furthest[key[2]] = key
+    wide = max([len(_one_line(c)) for c in list(furthest)[:40]], default=0)
+    for column, key in list(furthest.items())[:40]:
         h = report.histograms.get(key)
-        picture = f"{spark(h.reference):<15}  {spark(h.current):<15}" if h else " " * 32
+        picture = f"{spark(h.reference, h.current):<15}  {spark(h.current, h.reference):<15}" if h else " " * 32
         scores = "  ".join(f"{r.method} {r.score:.3g}{'!' if r.drifted else ''}" for r in report._results_of(key))
-        lines.append(f"  {_place(key):<{place}}{'  ' if several else ''}{_one_line(key[2]):<{wide}}  {picture}  {scores}")
-    return lines + ([f"  and {len(keys) - 40} more"] if len(keys) > 40 else [])
+        lines.append(f"  {_one_line(column):<{wide}}  {picture}  {f'{_place(key):<{place}}  ' if several else ''}{scores}")
+    return lines + ([f"  and {len(furthest) - 40} more columns"] if len(furthest) > 40 else [])
 
 
 def _one_line(text: str) -> str:
@@ -216,9 +225,9 @@ def _place(key: tuple[str | None, str | None, str]) -> str:
 _STYLE = """<style>.dl{font:14px/1.45 system-ui,sans-serif;color:#1d2733}.dl h3{font-size:1.25em;margin:.2em 0 .1em}
 .dl .state{display:inline-block;padding:.05em .6em;border-radius:1em;color:#fff;margin-right:.5em}
 .dl table{border-collapse:collapse;margin:.8em 0}.dl td,.dl th{padding:.3em .7em;text-align:left;border-bottom:1px solid #e6eaf0;
-vertical-align:middle;background:#fff}.dl th{font-weight:600;color:#5b6878}.dl .s{white-space:nowrap;margin-right:1em}
+vertical-align:middle;background:#fff}.dl th{font-weight:600;color:#5b6878}.dl .s{white-space:nowrap;display:inline-block;min-width:11.5em;margin-right:.6em}
 .dl .hot{color:#c0362c;font-weight:600}.dl .lim{color:#8793a3;font-weight:400}.dl p{color:#5b6878;margin:.3em 0}
-.dl ul{color:#5b6878;margin:.4em 0;padding-left:1.2em}.dl details summary{cursor:pointer}</style>"""
+.dl ul{color:#5b6878;margin:.4em 0;padding-left:1.2em}.dl summary{cursor:zoom-in;list-style:none}.dl details[open] summary{cursor:zoom-out}</style>"""
 _COLOURS = {"ok": "#2e7d4f", "not_enough_data": "#7a7f87", "drift": "#c96a12", "harm": "#c0362c", "failed": "#7b1fa2"}
 
 

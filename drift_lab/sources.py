@@ -7,6 +7,7 @@ __all__ = ['BATCH_ROWS', 'SAMPLE_ROWS', 'Table', 'gather', 'to_numpy', 'to_arrow
 
 # %% ../nbs/10_sources.ipynb #7c20f4cd
 import glob
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,9 +152,11 @@ def _csv(name: str, paths: list[str]) -> Table:
         # a connection of its own each time: relations of one connection share a cursor
         return duckdb.connect().read_csv(paths, header=True, delimiter=separator, quotechar='"', escapechar='"')
 
-    def told(e: duckdb.Error) -> SourceError:
+    def told(e: Exception) -> SourceError:
         ragged = next(filter(None, (_ragged_line(path, separator) for path in paths)), None)
-        return SourceError(f"{name}: cannot be read as CSV ({ragged or _line(e)}); mend the file and run again")
+        value = re.search(r"Error when converting .*", str(e))  # "column "temp". Could not convert string "warm" to ..."
+        said = ragged or "; ".join(filter(None, (_line(e), value and value[0].rstrip("."))))
+        return SourceError(f"{name}: cannot be read as CSV ({said}); mend the file and run again")
 
     try:
         schema = _duckdb(name, relation()).schema
@@ -163,7 +166,7 @@ def _csv(name: str, paths: list[str]) -> Table:
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         try:
             yield from _duckdb(name, relation()).open(columns)
-        except duckdb.Error as e:
+        except (duckdb.Error, pa.ArrowException, OSError) as e:  # half-way it comes through Arrow
             raise told(e) from None
 
     return Table(name, schema, None, batches)

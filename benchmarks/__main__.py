@@ -45,7 +45,8 @@ for path in (reference, current):
     sides.append(Dataset.from_pandas(frame, data_definition=kinds))
 Report([DataDriftPreset()]).run(sides[1], sides[0]).dict()
 """
-EVIDENTLY = "import pandas; from evidently import DataDefinition, Dataset, Report; from evidently.presets import DataDriftPreset"
+EVIDENTLY = ("import pandas; from evidently import DataDefinition, Dataset, Report; "
+             "from evidently.presets import DataDriftPreset")
 RUNS = {  # name -> imports, what is measured
     "DuckDB, bare scan of both files": ("import duckdb; duckdb.sql('set threads = 2')", SCAN),
     "drift_lab, current file against a stored profile": (
@@ -58,8 +59,8 @@ RUNS = {  # name -> imports, what is measured
 def measure(imports: str, work: str, *paths: Path) -> dict[str, float]:
     "Run code in a fresh process; seconds and MiB, imports not counted."
     code = START + imports + CLOCK + work + END
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, *map(str, paths)], capture_output=True, text=True,
-                          check=True, env=os.environ | {"DO_NOT_TRACK": "1"})
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, *map(str, paths)], capture_output=True,
+                          text=True, check=True, env=os.environ | {"DO_NOT_TRACK": "1"})
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -38,8 +38,9 @@ def send_alerts(
     if not settings.alerts:
         return 0
     addresses = {reference: resolve_secret(reference) for reference in settings.alerts}
-    keys = {"/".join(map(str, ("alert", settings.name, report.model, part.window, part.segment, part.verdict.state))): part
-            for part in report.parts if part.verdict.state in LOUD}
+    loud = [part for part in report.parts if part.verdict.state in LOUD]
+    keys = {"/".join(map(str, (settings.name, report.model, part.window, part.segment, part.verdict.state))): part
+            for part in loud}
     there = known_keys("alerts", keys)
     new = {key: part for key, part in keys.items() if key not in there}
     if not new:

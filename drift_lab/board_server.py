@@ -44,8 +44,7 @@ def voila_settings(
     "Voila's settings, by class."
     return {
         "Voila": {"ip": "127.0.0.1", "open_browser": False, "log_level": logging.ERROR, "config_file_paths": [],
-                  "connection_dir_root": str(home / "jupyter" / "runtime"),
-                  "tornado_settings": {"ws_ping_interval": 30_000, "ws_ping_timeout": 30_000}},  # milliseconds
+                  "connection_dir_root": str(home / "jupyter" / "runtime")},
         "VoilaConfiguration": {
             "template": "drift_lab", "allow_template_override": "NO", "allow_theme_override": "NO",
             "preheat_kernel": True, "default_pool_size": 1, "extension_allowlist": EXTENSIONS,
@@ -67,8 +66,6 @@ def prepare_voila() -> tuple[Path, str]:  # the state folder, the kernel's name
     there = os.environ.get("JUPYTER_PATH")
     # our kernel is in the state folder, also where a user has moved JUPYTER_DATA_DIR elsewhere
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(dashboards_folder()), str(home / "jupyter"), there)))
-    # a waiting kernel asks this very server for its reader, which no proxy can do
-    os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1")))
     return home, kernel
 
 # %% ../nbs/63_boards.ipynb #98db9993
@@ -102,7 +99,8 @@ def serve_board(
             run_sync(self.kernel_manager.shutdown_all)(now=True)
             rmtree(self.connection_dir, ignore_errors=True)
 
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # a page that is not there is not worth a line,
+    for logger in ("tornado.access", "tornado.general"):  # a page that is not there is not worth a line,
+        logging.getLogger(logger).setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # nor is a reader who leaves in the middle of one
     board = Board(config=Config(voila_settings(home, kernel)), port=sockets[0].getsockname()[1])
     board.initialize([str(dashboards_folder() / page)])

@@ -42,16 +42,16 @@ def _names(text: str | None) -> tuple[str, ...]:
 # %% ../nbs/70_cli.ipynb #fc973e06
 @app.command("compare")
 def compare_command(
-    reference: Annotated[str, typer.Argument(metavar="REF", help="Table to compare with: file, glob or stored profile.")],
-    current: Annotated[str, typer.Argument(metavar="CUR", help="Table to be judged: file, glob or stored profile.")],
+    reference: Annotated[str, typer.Argument(metavar="REF", help="Table to compare with, or its stored profile.")],
+    current: Annotated[str, typer.Argument(metavar="CUR", help="Table to be judged: file or glob.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Drift methods; see `drift-lab methods`.")] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to compare; default all but clocks and ids.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns; default: all but clocks and ids.")] = None,
     time: Annotated[str | None, typer.Option(metavar="COL", help="Cut CUR into windows by this date column.")] = None,
     every: Annotated[str | None, typer.Option(metavar="STEP", help="Step of the windows: 1d, 1w, 1mo.")] = None,
     by: Annotated[str | None, typer.Option(metavar="A,B", help="Cut CUR into segments by these columns.")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Statistics from all values instead of from profiles.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Statistics from all values, not from profiles.")] = False,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 on this verdict, or a worse one.")] = None,
 ) -> int:
     """Has CUR drifted from REF?
@@ -73,8 +73,8 @@ def compare_command(
 @app.command("profile")
 def profile_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Table to profile: file or glob.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the profile here (JSON).")] = None,
-    like: Annotated[Path | None, typer.Option(metavar="FILE", help="Count over the bins of this stored profile.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here (JSON).")] = None,
+    like: Annotated[Path | None, typer.Option(metavar="FILE", help="Count over this stored profile's bins.")] = None,
 ) -> int:
     """Keep what drift is computed from, in a small file.
 
@@ -114,7 +114,7 @@ def methods_command() -> int:
 def demo_command(
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Your own table; default: simulated loans.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Column that the model predicts.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="COL", help="Column that windows are cut by; default: row order.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COL", help="Column to cut windows by; default: row order.")] = None,
     rows: Annotated[int, typer.Option(help="Rows of simulated data.")] = 60_000,
     seed: Annotated[int, typer.Option(help="Seed of simulated data.")] = 0,
 ) -> int:
@@ -168,7 +168,7 @@ def monitor_command(
     once: Annotated[bool, typer.Option("--once", help="Check now and leave, instead of every --interval.")] = False,
     interval: Annotated[int, typer.Option(help="Minutes between checks.", min=1)] = 60,
     monitor: Annotated[str | None, typer.Option(metavar="NAME", help="Only this monitor.")] = None,
-    fail_on: Annotated[FailOn | None, typer.Option(help="With --once: exit with 3 on this verdict, or a worse one.")] = None,
+    fail_on: Annotated[FailOn | None, typer.Option(help="With --once: exit with 3 on this verdict or worse.")] = None,
 ) -> int:
     """Judge every window after the reference, and leave a report for each monitor.
 
@@ -202,7 +202,7 @@ def monitor_command(
 @app.command("serve")
 def serve_command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME@champion or models:/NAME/VERSION.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's reach it if you say so.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; default: this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
 ) -> int:
     """Serve a registered model: /predict, /docs, /health, /metrics.
@@ -240,7 +240,7 @@ def _monitors(path: Path, only: str | None, needs_target: bool = False) -> dict:
     chosen = {name: watched for name, watched in settings.items() if only in (None, name)}
     for name, watched in chosen.items():
         if needs_target and not watched.target:
-            raise SettingsError(f"{path}: [monitor.{name}] has no target; a model needs one, such as target = \"price\"")
+            raise SettingsError(f"{path}: [monitor.{name}] has no target; a model needs one: target = \"price\"")
     return chosen
 
 # %% ../nbs/70_cli.ipynb #298e19c2
@@ -278,7 +278,8 @@ def _show_windows(report) -> None:
     grid = Grid("window", "rows", "verdict", "why", "moved most", box=None, pad_edge=False, header_style="dim")
     for part in report.parts:
         colour = _COLOURS[part.verdict.state]
-        inside = sorted((r for r in report.results if (r.window, r.segment) == (part.window, part.segment) and r.drifted),
+        here = (part.window, part.segment)
+        inside = sorted((r for r in report.results if (r.window, r.segment) == here and r.drifted),
                         key=lambda r: -r.score / r.limit)
         most = {r.column: f"{r.column} {r.method} {r.score:.3g} (limit {r.limit:.2g})" for r in reversed(inside)}
         named = ", ".join(filter(None, (part.window, part.segment)))

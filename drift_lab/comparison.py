@@ -75,7 +75,8 @@ def compare(
     if by and reference is None:
         notes.append("segments are compared with all rows of the reference, since a stored profile has no segments")
     return Report(tuple(r for found in results.values() for r in found), worst([_placed(part) for part in parts]),
-                  _side(base), _whole(current, groups), parts, (*notes, *_troubles(base, groups, wanted)), None, pictures)
+                  _side(base), _whole(current, groups), parts, (*notes, *_troubles(base, groups, wanted)), None,
+                  pictures)
 
 
 def _placed(part: Part) -> Verdict:
@@ -106,7 +107,7 @@ def _shared(base: Profile, current: Profile | Table, columns: Iterable[str] | No
     "The columns to compare, and what to say of the others. What windows are cut by differs between them by nature."
     there = list(current.columns) if isinstance(current, Profile) else current.schema.names
     name = current.name
-    asked = [column for column in base.columns if column not in cuts] if columns is None else list(dict.fromkeys(columns))
+    asked = list(dict.fromkeys([c for c in base.columns if c not in cuts] if columns is None else columns))
     for column in asked:
         if column not in base.columns:
             raise ContractError(f"{base.name}: no column {column!r} to compare; {options(column, list(base.columns))}")
@@ -187,7 +188,7 @@ def _require_names(table: Table, base: Profile, wanted: list[str]) -> None:
         levels = getattr(base.columns[name], "counts", ()) if base.contract.column(name).kind == "categorical" else ()
         kind = table.schema.field(name).type
         if len(levels) and kind_of(kind) == "numeric" and not any(level.strip("+-.")[:1].isdigit() for level in levels):
-            raise ContractError(f"{table.name}: {name} was text, such as {sorted(levels)[0]!r}, and is now stored as {kind}; "
+            raise ContractError(f"{table.name}: {name} was text, such as {min(levels)!r}, and is now stored as {kind}; "
                                 "cast it")
 
 
@@ -258,4 +259,5 @@ def _side(profile_: Profile) -> Side:
 def _whole(current: Any, groups: dict[Any, Profile]) -> Side:
     sides = [_side(profile_) for profile_ in groups.values()]
     times = [[t for t in (getattr(side, end) for side in sides) if t] for end in ("start", "end")]
-    return Side(sides[0].name, sum(side.rows for side in sides), min(times[0], default=None), max(times[1], default=None))
+    start, end = min(times[0], default=None), max(times[1], default=None)
+    return Side(sides[0].name, sum(side.rows for side in sides), start, end)

@@ -91,7 +91,8 @@ class Contract:
     def from_json(cls, text: str) -> "Contract":
         content = json.loads(text)
         if content.get("schema") != "drift_lab.contract/1":
-            raise ContractError(f"contract: version {content.get('schema')!r} is not drift_lab.contract/1; make it anew")
+            raise ContractError(f"contract: version {content.get('schema')!r} is not drift_lab.contract/1; "
+                                "make it anew")
         return cls(tuple(Column(**column) for column in content["columns"]))
 
 # %% ../nbs/11_contract.ipynb #41a0206c
@@ -246,7 +247,8 @@ def check(
         try:
             schema.validate(frame.select([c.name for c in strict]), lazy=True)
         except SchemaErrors:
-            found += [Violation(c.name, "null", n, f"{c.name} is missing in {n:,} of {frame.height:,} rows; it must not be")
+            found += [Violation(c.name, "null", n, f"{c.name} is missing in {n:,} of {frame.height:,} rows; "
+                                                   "it must not be")
                       for c in strict if (n := frame[c.name].null_count())]
     return tuple(found)
 

@@ -158,7 +158,8 @@ def _squared_areas(gap: Gaps) -> tuple[NDArray, NDArray, NDArray]:
     "Integral of the squared gap per bin: score, least and most that it can be."
     straight = gap.width * (gap.left**2 + gap.left * gap.right + gap.right**2) / 3
     with np.errstate(invalid="ignore", divide="ignore"):
-        least = np.nan_to_num(gap.area / gap.width * gap.area)  # Cauchy-Schwarz; in this order, since 1e200 squared is too much
+        # Cauchy-Schwarz; in this order, since 1e200 squared is too much
+        least = np.nan_to_num(gap.area / gap.width * gap.area)
     p = _weights(gap)
     most = np.maximum(gap.width * (p * gap.most**2 + (1 - p) * gap.least**2), least)
     return straight.clip(least, most), least, most

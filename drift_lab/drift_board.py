@@ -6,10 +6,12 @@
 __all__ = ['WORDINGS', 'LATEST', 'MARGIN', 'TALLEST', 'AXES', 'LOSS_NOTE', 'NO_LABELS', 'UNREADABLE', 'HEAT_NOTE', 'Wording',
            'badge', 'Seen', 'History', 'history_of', 'furthest', 'verdict_html', 'key_html', 'windows_html', 'lined_up',
            'few_labels', 'plain', 'left_margin', 'strip_figure', 'heat_figure', 'frame_cell', 'paint', 'closer_figure',
-           'scores_html', 'Closer', 'section', 'empty_html', 'Sections', 'Board', 'worst_monitor']
+           'scores_html', 'Closer', 'section', 'empty_html', 'Sections', 'Board', 'wait_for_reader', 'worst_monitor']
 
-# %% ../nbs/53_dashboards.ipynb #1114f727
+# %% ../nbs/53_dashboards.ipynb #07fa3480
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from html import escape
@@ -454,6 +456,22 @@ class Board:
         self.sections = Sections(self.history, self.segment.value)
         choice = [Box([self.segment]).add_class("dl-choices")] if self.segment.options else []
         self.body.children = (HTML(verdict_html(self.history)), *choice, *self.sections.parts)
+
+
+def wait_for_reader() -> str | None:  # query of the page's address: "monitor=loans"
+    "In a kernel that Voila keeps warm, wait until somebody opens the page."
+    at = os.environ.get
+    if at("VOILA_PREHEAT") == "True":
+        import json
+
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+
+        # as voila.utils.wait_for_request does, without the three seconds that importing voila takes, and past any proxy
+        place = f"127.0.0.1:{at('VOILA_APP_PORT')}{at('VOILA_SERVER_URL', '/')}voila/query/{at('VOILA_KERNEL_ID')}"
+        with suppress(OSError, WebSocketException), connect(f"ws://{place}", proxy=None) as line:
+            os.environ.update(json.loads(line.recv()))
+    return at("QUERY_STRING")
 
 
 def worst_monitor(rows: pl.DataFrame) -> str:

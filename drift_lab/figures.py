@@ -46,10 +46,10 @@ def histogram(reference: ColumnProfile, current: ColumnProfile) -> Histogram:
 
 
 def _levels(reference: CategoricalProfile, current: CategoricalProfile) -> Histogram:
-    both = {level: side.counts.get(level, 0) / max(side.size, 1) for side in (reference, current) for level in side.counts}
+    both: dict[str, float] = {}
     for side in (reference, current):
         for level, count in side.counts.items():
-            both[level] = max(both[level], count / max(side.size, 1))
+            both[level] = max(both.get(level, 0.0), count / max(side.size, 1))
     # the new ones first: they are what people look for
     named = sorted(both, key=lambda level: (level in reference.counts, -both[level], level))[:LEVELS]
     named.sort(key=lambda level: (-reference.counts.get(level, 0), level))
@@ -63,8 +63,9 @@ def _levels(reference: CategoricalProfile, current: CategoricalProfile) -> Histo
 def _bars(reference: NumericProfile, current: NumericProfile) -> Histogram:
     if not len(reference.edges):  # the reference had no values, and so no bins
         return Histogram(reference.kind, (), (), (), ())
+    beyond = 1 if reference.edges.dtype.kind == "i" and reference.kind == "numeric" else 0  # 4 is in [4, 5)
     edges = np.concatenate([[min(reference.low, current.low, *reference.edges[:1])], reference.edges,
-                            [max(reference.high, current.high, *reference.edges[-1:])]]).astype(float)
+                            [max(reference.high + beyond, current.high + beyond, *reference.edges[-1:])]]).astype(float)
     curves = [np.concatenate([[0], side.counts.cumsum()]) / max(side.size, 1) for side in (reference, current)]
     # from the 0.5 % to the 99.5 % point of either: a single far value must not flatten the picture
     at = [edges[(np.searchsorted(curve, q) - left).clip(0, len(edges) - 1)] for curve in curves if curve[-1] > 0
@@ -73,7 +74,7 @@ def _bars(reference: NumericProfile, current: NumericProfile) -> Histogram:
     least = max(1.0, 1e-9 * abs(low))  # so that the picture of a constant has a width
     if high - low < least * 1e-6:
         low, high = low - least / 2, high + least / 2
-    whole = reference.edges.dtype.kind == "i" and reference.kind == "numeric" and high - low <= BARS and least == 1
+    whole = bool(beyond) and high - low <= BARS and least == 1
     bars = np.arange(low, max(high, low + 1) + 1) if whole else np.linspace(low, high, BARS + 1)
     shares = []
     for curve in curves:
@@ -92,7 +93,8 @@ def spark(
 ) -> str:
     "Shares as a line of blocks, the highest full."
     step = -(-max(len(shares), 1) // width)  # bars to a block
-    groups, others = ([float(np.mean(side[at : at + step])) for at in range(0, len(side), step)] for side in (shares, beside))
+    groups, others = ([float(np.mean(side[at : at + step])) for at in range(0, len(side), step)]
+                      for side in (shares, beside))
     top = max([*groups, *others], default=0) or 1
     return "".join(" ▁▂▃▄▅▆▇█"[min(8, int(np.ceil(8 * g / top)))] for g in groups)
 
@@ -118,10 +120,12 @@ def svg(
         inside = bars(r, REFERENCE, 0.08, 0.4) + bars(c, CURRENT, 0.5, 0.4)
     else:
         steps = " ".join(f"{i * step:.1f},{y(s)} {(i + 1) * step:.1f},{y(s)}" for i, s in enumerate(c))
-        inside = bars(r, REFERENCE, 0, 1) + f'<polyline points="{steps}" fill="none" stroke="{CURRENT}" stroke-width="1.6"/>'
+        line = f'<polyline points="{steps}" fill="none" stroke="{CURRENT}" stroke-width="1.6"/>'
+        inside = bars(r, REFERENCE, 0, 1) + line
     said = escape(", ".join(f"{label}: {a:.1%} → {b:.1%}" for label, a, b in zip(histogram.labels, r, c, strict=False)))
     return (f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-            f'aria-label="distribution in reference and current window"><title>{said or "reference and current"}</title>'
+            'aria-label="distribution in reference and current window">'
+            f'<title>{said or "reference and current"}</title>'
             f'{inside}<line x1="0" x2="{width}" y1="{height - 0.5}" y2="{height - 0.5}" stroke="#ccd"/></svg>')
 
 # %% ../nbs/44_figures.ipynb #4cf9944c
@@ -187,11 +191,13 @@ def performance_figure(
     x = [w["window"] for w in windows]
     figure = go.Figure()
     figure.add_scatter(x=x, y=[w["reference_loss"] + w["limit"] for w in windows], name="limit of harm", mode="lines",
-                       line={"color": ALARM, "dash": "dot", "shape": "hvh"}, hovertemplate="limit %{y:.4g}<extra></extra>")
+                       line={"color": ALARM, "dash": "dot", "shape": "hvh"},
+                       hovertemplate="limit %{y:.4g}<extra></extra>")
     figure.add_scatter(x=x, y=[w["reference_loss"] for w in windows], name="when approved", mode="lines",
                        line={"color": REFERENCE}, hovertemplate="when approved %{y:.4g}<extra></extra>")
     figure.add_scatter(x=x, y=[w["current_loss"] for w in windows], name="in the window", mode="lines+markers",
-                       line={"color": "#5b6878"}, marker={"size": 11, "color": [ALARM if w["harmed"] else QUIET for w in windows]},
+                       line={"color": "#5b6878"},
+                       marker={"size": 11, "color": [ALARM if w["harmed"] else QUIET for w in windows]},
                        hovertemplate="%{x}: %{y:.4g}<extra></extra>")
     figure.update_layout(**_look(title), height=340)
     figure.update_xaxes(type="category")

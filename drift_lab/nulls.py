@@ -266,4 +266,5 @@ def dealt(
         follows[small] = (chance * apart * (x - t * few / (n + m))).sum(axis=1)
     spread = (times * rows * (n + m - rows)).sum() * few / (n + m) * many / (n + m) / max(n + m - 1, 1)
     total = (times * variance).sum() - (times * follows).sum() ** 2 / max(spread, 1e-300)
-    return Gamma(float((times * mean).sum()), float(max(0.0, total + 2 * constant**2 * (1 - (times * p * p).sum()))), root)
+    total += 2 * constant**2 * (1 - (times * p * p).sum())
+    return Gamma(float((times * mean).sum()), float(max(0.0, total)), root)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCHEMA', 'Profile', 'Bins', 'count', 'columns_of', 'profile', 'profile_to_json', 'profile_from_json']
 
-# %% ../nbs/31_profiles.ipynb #fb1d11ec
+# %% ../nbs/31_profiles.ipynb #2de96f17
 import base64
 import json
 import zlib
@@ -32,7 +32,7 @@ from drift_lab.columns import (
 )
 from .contract import Contract, check_schema, infer_contract, require
 from .errors import ContractError, SettingsError, options
-from .sources import Table, read, spread_rows, to_arrow
+from .sources import Table, read, spread_rows
 
 # %% ../nbs/31_profiles.ipynb #9ab41e9f
 @dataclass(frozen=True, eq=False)

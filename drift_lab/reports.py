@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 SCHEMA = "drift_lab.report/1"
-COLUMNS = ("window", "segment", "column", "kind", "method", "score", "unit", "p_value", "limit", "drifted", "error_bound")
+COLUMNS = ("window", "segment", "column", "kind", "method", "score", "unit", "p_value", "limit", "drifted",
+           "error_bound")
 
 # %% ../nbs/46_reports.ipynb #4e0dccb2
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Report:
         return json.dumps({
             "schema": SCHEMA, "verdict": asdict(self.verdict), "reference": asdict(self.reference),
             "current": asdict(self.current), "results": [_row(result) for result in self.results],
-            "parts": [asdict(part) for part in self.parts], "notes": self.notes, "performance": self.performance, "model": self.model,
+            "parts": [asdict(part) for part in self.parts], "notes": self.notes,
+            "performance": self.performance, "model": self.model,
             "histograms": [{"window": w, "segment": s, "column": c, **asdict(h)}
                            for (w, s, c), h in self.histograms.items()]}, allow_nan=False)
 
@@ -88,7 +90,8 @@ class Report:
             content = json.loads(text)
             schema = content.get("schema")
         except (ValueError, AttributeError):
-            raise ContractError("report: not a stored report; write one with `drift-lab compare REF CUR --json`") from None
+            raise ContractError("report: not a stored report; write one with "
+                                "`drift-lab compare REF CUR --json`") from None
         if schema != SCHEMA:
             raise ContractError(f"report: written as {schema!r}, and this version reads {SCHEMA}; compare again")
         pictures = {}
@@ -127,7 +130,8 @@ class Report:
                  and (segment is None or key[1] == segment)]
         if not found:
             there = sorted({key[2] for key in self.histograms})
-            raise SettingsError(f"no figure of {column!r} in window {window}, segment {segment}; {options(column, there)}")
+            raise SettingsError(f"no figure of {column!r} in window {window}, segment {segment}; "
+                                f"{options(column, there)}")
         key = max(found, key=lambda key: _ratio(self._results_of(key)))
         place = ", ".join(filter(None, key[:2]))
         said = "; ".join(f"{r.method} {r.score:.3g}" for r in self._results_of(key))
@@ -153,14 +157,16 @@ class Report:
     @property
     def headline(self) -> str:
         "The verdict in one line."
-        return _one_line(f"{self.verdict.state}: {self.verdict.reason} ({self.current.name} against {self.reference.name})")
+        sides = f"{self.current.name} against {self.reference.name}"
+        return _one_line(f"{self.verdict.state}: {self.verdict.reason} ({sides})")
 
     def _repr_html_(self) -> str:
         return _html(self)
 
     def save_html(self, path: str | Path) -> Path:
         "A page that stands alone: no script, no request. Raises SourceError where it cannot be written."
-        page = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        page = ('<!doctype html><html lang="en"><meta charset="utf-8">'
+                '<meta name="viewport" content="width=device-width">'
                 f"<title>drift_lab: {escape(self.headline)}</title><body style='margin:2rem auto;max-width:1100px;"
                 f"padding:0 1rem;background:#fff'>{_html(self, details=True)}</body></html>")
         return write_text(path, page)
@@ -209,7 +215,8 @@ def _text_table(report: Report) -> list[str]:
         h = report.histograms.get(key)
         picture = f"{spark(h.reference, h.current):<15}  {spark(h.current, h.reference):<15}" if h else " " * 32
         scores = "  ".join(f"{r.method} {r.score:.3g}{'!' if r.drifted else ''}" for r in report._results_of(key))
-        lines.append(f"  {_one_line(column):<{wide}}  {picture}  {f'{_place(key):<{place}}  ' if several else ''}{scores}")
+        at = f"{_place(key):<{place}}  " if several else ""
+        lines.append(f"  {_one_line(column):<{wide}}  {picture}  {at}{scores}")
     return lines + ([f"  and {len(furthest) - 40} more columns"] if len(furthest) > 40 else [])
 
 
@@ -224,10 +231,12 @@ def _place(key: tuple[str | None, str | None, str]) -> str:
 
 _STYLE = """<style>.dl{font:14px/1.45 system-ui,sans-serif;color:#1d2733}.dl h3{font-size:1.25em;margin:.2em 0 .1em}
 .dl .state{display:inline-block;padding:.05em .6em;border-radius:1em;color:#fff;margin-right:.5em}
-.dl table{border-collapse:collapse;margin:.8em 0}.dl td,.dl th{padding:.3em .7em;text-align:left;border-bottom:1px solid #e6eaf0;
-vertical-align:middle;background:#fff}.dl th{font-weight:600;color:#5b6878}.dl .s{white-space:nowrap;display:inline-block;min-width:11.5em;margin-right:.6em}
+.dl table{border-collapse:collapse;margin:.8em 0}
+.dl td,.dl th{padding:.3em .7em;text-align:left;border-bottom:1px solid #e6eaf0;
+vertical-align:middle;background:#fff}.dl th{font-weight:600;color:#5b6878}.dl th,.dl .s{white-space:nowrap}
 .dl .hot{color:#c0362c;font-weight:600}.dl .lim{color:#8793a3;font-weight:400}.dl p{color:#5b6878;margin:.3em 0}
-.dl ul{color:#5b6878;margin:.4em 0;padding-left:1.2em}.dl summary{cursor:zoom-in;list-style:none}.dl details[open] summary{cursor:zoom-out}</style>"""
+.dl ul{color:#5b6878;margin:.4em 0;padding-left:1.2em}
+.dl summary{cursor:zoom-in;list-style:none}.dl details[open] summary{cursor:zoom-out}</style>"""
 _COLOURS = {"ok": "#2e7d4f", "not_enough_data": "#7a7f87", "drift": "#c96a12", "harm": "#c0362c", "failed": "#7b1fa2"}
 
 
@@ -241,27 +250,39 @@ def _html(report: Report, details: bool = False) -> str:
     windows = windows_html(report) if several else ""
     rows = []
     keys = list(report._cells)
+    methods = list(dict.fromkeys(r.method for r in report.results))
+    heads = "".join(f'<th>{escape(method)} <span class="lim">/ limit</span></th>' for method in methods)
     for key in keys[:200]:
         found, picture = report._results_of(key), report.histograms.get(key)
         small = svg(picture) if picture else ""
         if details and picture:
             small = f"<details><summary>{small}</summary>{svg(picture, 560, 220)}</details>"
-        scores = "".join(f'<span class="s {"hot" if r.drifted else ""}">{escape(r.method)} {r.score:.3g} '
-                         f'<span class="lim">/ {r.limit:.3g}{_unit(r)}</span></span>' for r in found)
+        by_method = {r.method: r for r in found}
+        scores = "".join(_cell(by_method.get(method)) for method in methods)
         rows.append(f"<tr>{f'<td>{escape(_place(key))}</td>' if several else ''}<td>{escape(key[2])}</td>"
-                    f"<td>{found[0].kind}</td><td>{small}</td><td>{scores}</td></tr>")
+                    f"<td>{found[0].kind}</td><td>{small}</td>{scores}</tr>")
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     more = f"<p>and {len(keys) - 200:,} more rows in report.frame</p>" if len(keys) > 200 else ""
-    return (f'<div class="dl">{_STYLE}{head}{windows}<table><tr>{"<th>window</th>" if several else ""}<th>column</th><th>kind</th>'
-            f'<th><span style="color:{REFERENCE}">■</span> reference <span style="color:{CURRENT}">■</span> current</th>'
-            f'<th>score <span class="lim">/ limit</span></th></tr>{"".join(rows)}</table>{more}<ul>{notes}</ul></div>')
+    return (f'<div class="dl">{_STYLE}{head}{windows}<table><tr>{"<th>window</th>" if several else ""}'
+            f'<th>column</th><th>kind</th><th><span style="color:{REFERENCE}">■</span> reference '
+            f'<span style="color:{CURRENT}">■</span> current</th>'
+            f'{heads}</tr>{"".join(rows)}</table>{more}<ul>{notes}</ul></div>')
+
+
+def _cell(result: DriftResult | None) -> str:
+    "Score and limit, red above it; empty where the method does not work on this kind of column."
+    if result is None:
+        return "<td></td>"
+    limit = "" if result.limit is None else f' <span class="lim">/ {result.limit:.3g}{_unit(result)}</span>'
+    return f'<td class="s"><span class="{"hot" if result.drifted else ""}">{result.score:.3g}</span>{limit}</td>'
 
 
 def windows_html(report: Report) -> str:
     "One row per window: how many rows, and its verdict."
     rows = "".join(
         f"<tr><td>{escape(_place((p.window, p.segment, '')) or report.current.name)}</td><td>{p.rows:,}</td><td>"
-        f'<span class="state" style="background:{_COLOURS[p.verdict.state]}">{p.verdict.state.replace("_", " ")}</span></td>'
+        f'<span class="state" style="background:{_COLOURS[p.verdict.state]}">'
+        f'{p.verdict.state.replace("_", " ")}</span></td>'
         f"<td>{escape(p.verdict.reason)}</td></tr>" for p in report.parts)
     return (f'<div class="dl">{_STYLE}<table><tr><th>window</th><th>rows</th><th>verdict</th><th>why</th></tr>'
             f"{rows}</table></div>")

@@ -51,7 +51,7 @@ class MonitorSettings(BaseModel):
     source: str  # path, glob or address of the table to watch
     reference: str | None = None  # the table to compare with; none: the first half of `source`
     time: str | None = None  # column that windows are cut by; none: row order
-    every: Annotated[str, AfterValidator(check_every)] | None = None  # step of a window; none: chosen to give about twelve
+    every: Annotated[str, AfterValidator(check_every)] | None = None  # step of a window; none: about twelve
     target: str | None = None  # what the model predicts; none: data drift only
     model: str | None = None  # registered model; none: the monitor's name
     columns: dict[str, ColumnSettings] = {}  # where inference is wrong

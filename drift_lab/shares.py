@@ -201,8 +201,9 @@ def _unseen_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     n, m = max(reference.size, 1), max(current.size, 1)
     heap = sum(aligned_counts(reference, current))
     rows, levels = np.unique(heap[(heap > 0) & (heap <= m)].astype(int), return_counts=True)
-    rates = np.array([k * math.exp(math.lgamma(m + 1) - math.lgamma(m - t + 1) + math.lgamma(n + m - t + 1)
-                                   - math.lgamma(n + m + 1)) for t, k in zip(rows.tolist(), levels.tolist(), strict=True)])
+    log = math.lgamma
+    rates = levels * [math.exp(log(m + 1) - log(m - t + 1) + log(n + m - t + 1) - log(n + m + 1))
+                      for t in rows.tolist()]
     rows, rates = rows[rates > 1e-9], rates[rates > 1e-9]
     longest = int((rates * rows).sum() + 12 * math.sqrt((rates * rows**2).sum())) + int(rows.max(initial=0)) + 1
     if rates.sum() > 30 or longest > 20_000:  # many such levels: their sum is all but normal

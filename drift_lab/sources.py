@@ -154,7 +154,7 @@ def _csv(name: str, paths: list[str]) -> Table:
 
     def told(e: Exception) -> SourceError:
         ragged = next(filter(None, (_ragged_line(path, separator) for path in paths)), None)
-        value = re.search(r"Error when converting .*", str(e))  # "column "temp". Could not convert string "warm" to ..."
+        value = re.search(r"Error when converting .*", str(e))  # "column "temp". Could not convert "warm" to ..."
         said = ragged or "; ".join(filter(None, (_line(e), value and value[0].rstrip("."))))
         return SourceError(f"{name}: cannot be read as CSV ({said}); mend the file and run again")
 

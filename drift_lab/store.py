@@ -55,7 +55,8 @@ def append(
             last = e
         except OSError as e:
             raise SettingsError(f"{place}: cannot be written ({e.strerror or e}); set DRIFT_LAB_STORE") from None
-    raise SettingsError(f"{place}: not written after {MOST_TRIES} tries ({str(last).splitlines()[0]}); set DRIFT_LAB_STORE")
+    why = str(last).splitlines()[0]
+    raise SettingsError(f"{place}: not written after {MOST_TRIES} tries ({why}); set DRIFT_LAB_STORE")
 
 # %% ../nbs/48_store.ipynb #7073a1ca
 def known_keys(
@@ -75,7 +76,8 @@ def known_keys(
 # %% ../nbs/48_store.ipynb #c83422f7
 VERDICTS = {  # column -> type, as Polars names it; `position` orders windows: microseconds since 1970, or the first row
     "monitor": "String", "model_version": "Int64", "window": "String", "position": "Int64", "start": "String",
-    "end": "String", "rows": "Int64", "state": "String", "reason": "String", "at": "String", "run": "String", "report": "String",
+    "end": "String", "rows": "Int64", "state": "String", "reason": "String", "at": "String", "run": "String",
+    "report": "String",
 }
 
 

@@ -135,7 +135,8 @@ def parts_of(
     frame = pl.from_arrow(pa.Table.from_batches([batch]))
     keys = ([window_starts(frame[time], every).alias("__window")] if time else [])
     keys += [frame[column].cast(pl.String).alias(f"__by_{column}") for column in by]
-    rows = pl.DataFrame(keys).with_row_index("__row").group_by([key.name for key in keys], maintain_order=True).agg("__row")
+    names = [key.name for key in keys]
+    rows = pl.DataFrame(keys).with_row_index("__row").group_by(names, maintain_order=True).agg("__row")
     for *key, index in zip(*rows, strict=True):
         window = (label_of(key[0], every) if key[0] else "no time") if time else None
         values = key[1:] if time else key

@@ -18,8 +18,9 @@ def tag_run(run: str, report: Report) -> None:
     "Say on the MLflow run what was judged, and what came out."
     client = tracking()
     labels = list(dict.fromkeys(part.window for part in report.parts))
-    tags = {"window": labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}", "verdict": report.verdict.state}
-    for key, value in (tags | ({"model_version": report.model} if report.model else {})).items():
+    windows = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    model = {"model_version": report.model} if report.model else {}
+    for key, value in ({"window": windows, "verdict": report.verdict.state} | model).items():
         client.set_tag(run, key, value)
     for state in {part.verdict.state for part in report.parts}:
         client.log_metric(run, f"windows_{state}", sum(part.verdict.state == state for part in report.parts))
@@ -47,7 +48,8 @@ def serve(settings: str, names: list[str], minutes: int) -> int:
     "Check each monitor now and then every so many minutes, until stopped: a Prefect deployment each."
     from prefect import serve as serve_deployments
 
-    deployments = [monitor.to_deployment(name=name, parameters={"settings": str(Path(settings).resolve()), "name": name},
-                                         interval=minutes * 60) for name in names]
+    path = str(Path(settings).resolve())
+    deployments = [monitor.to_deployment(name, parameters={"settings": path, "name": name}, interval=minutes * 60)
+                   for name in names]
     serve_deployments(*deployments)
     return 0

@@ -1,4 +1,4 @@
-"""A Prefect server for as long as a command runs, where the user has none: started early, so that it is ready when needed.
+"""A Prefect server for as long as a command runs, where the user has none: started early, to be ready when needed.
 
 Without it every flow would start one inside Prefect's client, which loads the server twice, one after the other.
 """
@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class PrefectServer:
-    "`with PrefectServer() as server:` starts one unless PREFECT_API_URL names one; `server.wait()` before the first flow."
+    "Starts a server unless PREFECT_API_URL names one; `wait()` before the first flow."
 
     def __init__(self, schedules: bool = False) -> None:
         self.services = [] if schedules else ["--no-services"]  # without them nothing starts by the clock

@@ -1,4 +1,4 @@
-"""What tests share: a home that is thrown away, the commands of this environment, and a small world that was run once."""
+"""What tests share: a home that is thrown away, this environment's commands, and a demo that was run once."""
 import os
 import socket
 import subprocess

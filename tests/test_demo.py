@@ -18,9 +18,10 @@ def runs_of(home: Path) -> list[dict]:
     "MLflow's runs, the oldest first, with their tags and artifacts: read from its store, as any other program would."
     with sqlite3.connect(home / "state" / "mlflow.db") as store:
         store.row_factory = sqlite3.Row
-        rows = [dict(row) for row in store.execute("select run_uuid, status, artifact_uri from runs order by start_time")]
+        rows = list(map(dict, store.execute("select run_uuid, status, artifact_uri from runs order by start_time")))
         for row in rows:
-            row["tags"] = dict(store.execute("select key, value from tags where run_uuid = ?", (row["run_uuid"],)).fetchall())
+            tags = store.execute("select key, value from tags where run_uuid = ?", (row["run_uuid"],))
+            row["tags"] = dict(tags.fetchall())
             folder = Path(row["artifact_uri"].removeprefix("file://"))
             row["artifacts"] = {path.name: path for path in folder.rglob("*") if path.is_file()}
     return rows
@@ -108,7 +109,8 @@ def test_real_tables(tmp_path, table):
     report = json.loads(runs_of(tmp_path)[-1]["artifacts"]["report.json"].read_text())
     states = [part["verdict"]["state"] for part in report["parts"]]
     if target == "employed":  # people in group quarters stand together in two of twelve parts, and so in no other
-        ks = {row["window"]: row["score"] for row in report["results"] if (row["column"], row["method"]) == ("RELP", "ks")}
+        ks = {row["window"]: row["score"] for row in report["results"]
+              if (row["column"], row["method"]) == ("RELP", "ks")}
         assert sum(score > 0.25 for score in ks.values()) == 2 and sum(score < 0.1 for score in ks.values()) == 10
         assert {row["column"] for row in report["results"] if row["drifted"]} & {"AGEP", "SEX", "RAC1P"} <= {"AGEP"}
     else:  # two years of growth, and two markets joined: both hurt

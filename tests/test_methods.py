@@ -135,7 +135,8 @@ HOSTILE = {
     "denormal": (numbers(*[5e-324, 0.0, 1e-323] * 20), numbers(*[5e-324, 1.5e-323] * 20)),
     "huge": (pl.Series("x", 1e200 * RNG.normal(size=300)), pl.Series("x", 1e200 * RNG.normal(size=300))),
     "sentinel": (pl.Series("x", RNG.normal(size=300)), numbers(*RNG.normal(size=300), 1.7976931348623157e308)),
-    "beyond 2^53": (pl.Series("x", RNG.integers(2**62, 2**62 + 50, 300)), pl.Series("x", RNG.integers(2**62, 2**62 + 9, 90))),
+    "beyond 2^53": (pl.Series("x", RNG.integers(2**62, 2**62 + 50, 300)),
+                    pl.Series("x", RNG.integers(2**62, 2**62 + 9, 90))),
     "all integers": (pl.Series("x", RNG.integers(-(2**63), 2**63 - 1, 300)),
                      pl.Series("x", [-(2**63), 2**63 - 1] * 40, dtype=pl.Int64)),
     "not numbers": (numbers(1, 2, 3, math.nan, math.inf, -math.inf, None), numbers(1, 2, math.nan, math.inf)),
@@ -147,7 +148,8 @@ HOSTILE = {
     "names": (pl.Series("x", ["a", "b", ""] * 30), pl.Series("x", ["b", "c", None] * 30)),
     "disjoint names": (pl.Series("x", list("abc") * 30), pl.Series("x", list("def") * 30)),
     "one name": (pl.Series("x", ["a"] * 30), pl.Series("x", ["a"] * 20)),
-    "all different": (pl.Series("x", list("ab") * 9 + list(map(str, range(300)))), pl.Series("x", list(map(str, range(600, 900))))),
+    "all different": (pl.Series("x", list("ab") * 9 + list(map(str, range(300)))),
+                      pl.Series("x", list(map(str, range(600, 900))))),
     "names missing": (pl.Series("x", ["a"] * 30), pl.Series("x", [None] * 20, dtype=pl.String)),
     "true or false": (pl.Series("x", [True, False, None] * 30), pl.Series("x", [False] * 30)),
     "one date": (pl.Series("x", [datetime(2026, 1, 1)] * 5), pl.Series("x", [datetime(2026, 1, 2)] * 5)),
@@ -226,7 +228,8 @@ def test_p_values_agree_with_scipy():
     x, y = pl.Series("x", rng.normal(size=900)), pl.Series("x", rng.normal(0.08, 1, size=1100))
     a, b = x.to_numpy(), y.to_numpy()
     expected = {"t_test": stats.ttest_ind(a, b, equal_var=False).pvalue, "ks": stats.ks_2samp(a, b).pvalue,
-                "mann_whitney": stats.mannwhitneyu(a, b).pvalue, "cramer_von_mises": stats.cramervonmises_2samp(a, b).pvalue}
+                "mann_whitney": stats.mannwhitneyu(a, b).pvalue,
+                "cramer_von_mises": stats.cramervonmises_2samp(a, b).pvalue}
     report = compare(x.to_frame(), y.to_frame(), methods=list(expected), exact=True)
     for result in report.results:
         assert result.p_value == pytest.approx(expected[result.method], rel=0.08), result.method
@@ -269,7 +272,8 @@ def test_measures_of_shares_of_levels(counts, others):
     others = others[: len(counts)]
     if not sum(counts) or not sum(others):
         return
-    sides = columns(*(pl.Series("x", [f"level {i}" for i, n in enumerate(side) for _ in range(n)]) for side in (counts, others)))
+    sides = columns(*(pl.Series("x", [f"level {i}" for i, n in enumerate(side) for _ in range(n)])
+                      for side in (counts, others)))
     r, c = (np.array(side) / sum(side) for side in (counts, others))
     for name, expected in by_the_book(r, c).items():
         assert METHODS[name].score(*sides) == pytest.approx(expected, rel=1e-9, abs=2e-8), name
@@ -280,7 +284,7 @@ def test_measures_of_shares_of_levels(counts, others):
 
 @st.composite
 def samples(draw):
-    "Two samples and the sample whose quantiles are the bins: ties, atoms, whole numbers, outliers, values out of range."
+    "Two samples, and one whose quantiles are the bins: ties, atoms, whole numbers, outliers, values out of range."
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def one():
@@ -418,5 +422,6 @@ def test_a_column_of_another_type_is_still_counted_right():
     reference, current = columns(pl.Series("x", range(100)), pl.Series("x", np.arange(100) + 0.5))
     exact = METHODS["ks"].exact(np.arange(100), np.arange(100) + 0.5)
     assert abs(METHODS["ks"].score(reference, current) - exact) <= METHODS["ks"].error(reference, current) + 1e-12
-    codes = profile(pa.table({"x": pa.array([1.0, 2.0, float("nan"), None])}), contract=Contract((Column("x", "categorical"),))).columns["x"]
+    floats = pa.table({"x": pa.array([1.0, 2.0, float("nan"), None])})
+    codes = profile(floats, contract=Contract((Column("x", "categorical"),))).columns["x"]
     assert codes.counts == {"1": 1, "2": 1} and codes.missing == 2

@@ -99,7 +99,8 @@ def test_moments_survive_a_huge_offset():
     assert column.sd == pytest.approx(np.std(x - 1e9, ddof=1), rel=1e-6)
 
 
-@pytest.mark.parametrize("values", [[-(2**63), 2**63 - 1], [2**63 - 1] * 5, [2**62 + i for i in range(40)], [-(2**63)] * 3])
+@pytest.mark.parametrize("values", [
+    [-(2**63), 2**63 - 1], [2**63 - 1] * 5, [2**62 + i for i in range(40)], [-(2**63)] * 3])
 def test_integers_of_64_bits_are_counted_without_loss(values):
     column = count_numeric("x", "numeric", pa.array(values, pa.int64()), quantile_edges(np.array(values, np.int64)))
     assert column.counts.sum() == len(values) and np.isfinite(column.sums).all()
@@ -228,8 +229,9 @@ def written(frame: pl.DataFrame, folder) -> dict:
         frame[at : at + 130].write_parquet(folder / "parts" / f"{i}.parquet")
         frame[at : at + 130].write_csv(folder / "parts" / f"{i}.csv")
     return {
-        "csv": folder / "a.csv", "tsv": folder / "a.tsv", "semicolon": folder / "semicolon.csv", "gz": folder / "z.csv.gz",
-        "arrow file": folder / "a.arrow", "glob": str(folder / "parts" / "*.parquet"), "glob of csv": str(folder / "parts" / "*.csv"),
+        "csv": folder / "a.csv", "tsv": folder / "a.tsv", "semicolon": folder / "semicolon.csv",
+        "gz": folder / "z.csv.gz", "arrow file": folder / "a.arrow",
+        "glob": str(folder / "parts" / "*.parquet"), "glob of csv": str(folder / "parts" / "*.csv"),
         "polars": frame, "lazy": frame.lazy(), "pandas": frame.to_pandas(), "arrow": frame.to_arrow(),
         "batch": frame.to_arrow().combine_chunks().to_batches()[0], "duckdb": duckdb.sql("select * from frame"),
         "table": read(frame),

@@ -47,7 +47,9 @@ def test_they_run_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_wrong_parameters_are_refused(path):
-    given = {"settings": "s.toml", "monitor": "m", "run": ""} | ({"folder": "f"} if path.name == "drift_report.ipynb" else {})
+    given = {"settings": "s.toml", "monitor": "m", "run": ""}
+    if path.name == "drift_report.ipynb":
+        given["folder"] = "f"
     check_parameters(path, given)
     with pytest.raises(SettingsError, match="no parameter 'setings'; did you mean 'settings'"):
         check_parameters(path, given | {"setings": "x"})

@@ -17,7 +17,7 @@ import typer
 
 from .errors import DriftLabError, SettingsError, options
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Has the world moved, does it hurt, and what moved? Drift detection for tables and models.")
 
 

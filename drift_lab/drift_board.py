@@ -152,7 +152,7 @@ def windows_html(history: History) -> str:
     return f"{table(rows[:5])}<details><summary>all {len(rows)} windows</summary>{table(rows)}{older}</details>"
 
 # %% ../nbs/53_dashboards.ipynb #9c86f68b
-MARGIN = (60, 170)  # pixels left of a figure: at least, at most
+MARGIN = (60, 150)  # pixels left of a figure: at least, at most
 
 
 def lined_up(
@@ -165,27 +165,29 @@ def lined_up(
     widget = FigureWidget(figure)
     widget.update_layout(title=None, autosize=True, margin={"l": left, "r": 8, "t": 8, "b": 30}, dragmode=False,
                          height=height or figure.layout.height, hoverlabel={"align": "left"})
-    widget.update_xaxes(type="category", categoryorder="array", categoryarray=[seen.window for seen in history.seen],
-                        range=[-0.5, len(history.seen) - 0.5], showgrid=False, fixedrange=True, tickangle=0,
-                        **few_labels([seen.window for seen in history.seen]))
-    widget.update_yaxes(fixedrange=True)
+    windows = [seen.window for seen in history.seen]
+    widget.update_xaxes(type="category", categoryorder="array", categoryarray=windows, range=[-0.5, len(windows) - 0.5],
+                        showgrid=False, fixedrange=True, automargin=False, tickangle=0, **few_labels(windows))
+    widget.update_yaxes(fixedrange=True, automargin=False)
+    gap = 3 if len(windows) <= 20 else 1 if len(windows) <= 40 else 0
+    widget.update_traces({"xgap": gap}, selector={"type": "heatmap"})
     return plain(widget)
 
 
 def few_labels(
     windows: Sequence[str],
-    room: int = 36,  # characters that fit beside each other on a telephone
+    room: int = 30,  # characters that fit beside each other on a telephone
 ) -> dict[str, list[str]]:
-    "Some windows, up to the last, with short names: enough to find one's way."
+    "Some windows, evenly spread, with short names: enough to find one's way."
     short = [_short(window) for window in windows]
     step = -(-len(windows) // max(2, room // max(map(len, short))))
-    chosen = range(len(windows) - 1, -1, -step)
+    chosen = range(step // 2, len(windows), step)
     return {"tickvals": [windows[i] for i in chosen], "ticktext": [short[i] for i in chosen]}
 
 
 def _short(window: str) -> str:
     try:
-        return f"{(day := date.fromisoformat(window)).day} {day:%b}"
+        return f"{(day := date.fromisoformat(window[:10])).day} {day:%b}{window[10:]}"
     except ValueError:
         return window
 
@@ -210,9 +212,9 @@ def strip_figure(history: History) -> Figure:
     said = [f"<b>{WORDINGS[seen.state].word}</b><br>{'<br>'.join(escape(_sentence(seen.reason)).split('; '))}"
             for seen in history.seen]
     figure = Figure(Heatmap(
-        x=windows, y=["verdict"], z=[[STATES.index(seen.state) for seen in history.seen]],
-        text=[[WORDINGS[seen.state].mark for seen in history.seen]], texttemplate="%{text}", customdata=[said],
-        textfont={"color": "white", "size": 16}, zmin=-0.5, zmax=k - 0.5, colorscale=scale, showscale=False, xgap=3,
+        x=windows, y=["verdict"], customdata=[said], z=[[STATES.index(seen.state) for seen in history.seen]],
+        text=[[WORDINGS[seen.state].mark for seen in history.seen]], texttemplate="%{text}",
+        textfont={"color": "white", "size": 16 if len(windows) <= 30 else 1}, zmin=-0.5, zmax=k - 0.5, colorscale=scale, showscale=False, xgap=3,
         hovertemplate="%{x}<br>%{customdata}<extra></extra>"))
     font = {"family": "system-ui, sans-serif", "size": 13}
     return figure.update_layout(template="plotly_white", font=font, height=84)
@@ -232,7 +234,10 @@ def heat_figure(
                               if r.segment == segment and r.column in shown], "")
     figure.data[0].update(showscale=False, hovertemplate="<b>%{y}</b> in %{x}<br>%{text}<br>"
                                                          "%{z:.2f} x its limit<extra></extra>")
-    figure.update_yaxes(ticksuffix="  ", tickmode="linear")
+    names = list(figure.data[0].y)
+    room = (MARGIN[1] - 16) // 7  # characters
+    figure.update_yaxes(tickvals=names, ticktext=[
+        escape(name if len(name) <= room else f"{name[:room // 2]}…{name[1 - room // 2:]}") + "\u2002" for name in names])
     return figure.update_layout(height=60 + 26 * len(shown))
 
 
@@ -243,9 +248,12 @@ def frame_cell(
 ) -> None:
     "Draw a frame around one cell of a heat map."
     x, y = list(heat.data[0].x), list(heat.data[0].y)
-    heat.layout.shapes = () if window not in x or column not in y else [{
-        "type": "rect", "x0": x.index(window) - 0.48, "x1": x.index(window) + 0.48, "y0": y.index(column) - 0.48,
-        "y1": y.index(column) + 0.48, "line": {"color": "#1d2733", "width": 2}}]
+    if window not in x or column not in y:
+        heat.layout.shapes = ()
+        return
+    i, j, wide, high = x.index(window), y.index(column), 0.5 - min(len(x) / 800, 0.1), 0.47  # a line's width inside
+    heat.layout.shapes = [{"type": "rect", "x0": i - wide, "x1": i + wide, "y0": j - high, "y1": j + high,
+                           "line": {"color": "#1d2733", "width": 2}}]
 
 # %% ../nbs/53_dashboards.ipynb #086b5a0c
 AXES = {"numeric": "linear", "datetime": "date", "categorical": "category"}
@@ -273,6 +281,8 @@ def closer_figure(
     picture = report.histograms[window, segment, column]
     place = ", ".join(filter(None, (window, segment)))
     figure = distribution_figure(picture, "", ("when approved" if report.model else "reference", place))
+    if picture.kind == "categorical":
+        figure.update_traces(x=[escape(level) for level in picture.labels])  # which Plotly would take for its own HTML
     figure.update_xaxes(type=AXES[picture.kind], fixedrange=True)
     figure.update_yaxes(fixedrange=True)
     return figure.update_layout(title=None, autosize=True, height=340, dragmode=False,

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Watched', 'watch', 'require_trainable', 'Baseline', 'baseline_of', 'check_window', 'join_reports', 'later_windows',
-           'remember', 'position_of', 'check_windows']
+           'remember', 'position_of', 'failed_report', 'check_windows']
 
-# %% ../nbs/49_monitor.ipynb #10bade19
+# %% ../nbs/49_monitor.ipynb #a1012a60
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,14 +14,14 @@ from typing import Any
 
 import polars as pl
 
-from .budget import ALPHA, judge, worst
+from .budget import ALPHA, Verdict, judge, worst
 from .comparison import compare
 from .contract import Contract, check, check_schema, infer_contract, require
-from .errors import ContractError
+from .errors import ContractError, DriftLabError
 from .performance import judge_performance, realised
 from .profiles import Profile, profile
 from .registry import Champion, load_champion
-from .reports import Report, Side
+from .reports import Part, Report, Side
 from .settings import MonitorSettings
 from .sources import read
 from .store import append, verdict_rows
@@ -93,6 +93,10 @@ class Baseline:
     def version(self) -> int | None:
         return self.champion.version if self.champion else None
 
+    @property
+    def address(self) -> str | None:
+        return self.champion.uri if self.champion else None
+
 
 def baseline_of(
     settings: MonitorSettings,
@@ -113,8 +117,7 @@ def check_window(
     alpha: float = ALPHA,  # probability of a false alarm in this window
 ) -> Report:
     "One window's report: its columns, the model's errors where labels are known, and the verdict of both."
-    report = compare(baseline.profile, read(window.frame, "window"), methods=settings.methods, by=settings.by,
-                     alpha=alpha)
+    report = compare(baseline.profile, read(window.frame, "window"), methods=settings.methods, alpha=alpha)
     champion, harm = baseline.champion, None
     measured = champion and realised(champion.model, window.frame, champion.contract, champion.task)
     if measured:
@@ -128,7 +131,7 @@ def check_window(
         current=Side(window.label, window.frame.height, *(t and t.isoformat() for t in (window.start, window.end))),
         performance={"windows": [{"window": window.label, "labels": measured.rows, **asdict(harm)}]} if harm else None,
         histograms={(window.label, *key[1:]): picture for key, picture in report.histograms.items()},
-        model=champion and champion.uri)
+        model=baseline.address)
 
 
 def join_reports(
@@ -182,7 +185,19 @@ def position_of(
     first = window.start if isinstance(window.start, datetime) else datetime(*window.start.timetuple()[:3])
     return int(first.replace(tzinfo=first.tzinfo or UTC).timestamp() * 1_000_000)
 
-# %% ../nbs/49_monitor.ipynb #9e891885
+# %% ../nbs/49_monitor.ipynb #2cfaff55
+def failed_report(
+    window: Window,
+    baseline: Baseline,
+    why: str,  # one line
+) -> Report:
+    "The report of a window that cannot be judged: `failed`, which is worse than any drift."
+    verdict = Verdict("failed", why)
+    side = Side(window.label, window.frame.height, *(t and t.isoformat() for t in (window.start, window.end)))
+    return Report((), verdict, Side(baseline.profile.name, baseline.profile.rows), side,
+                  (Part(window.label, None, window.frame.height, verdict),), model=baseline.address)
+
+
 def check_windows(
     windows: Iterable[Window],
     baseline: Baseline,
@@ -194,7 +209,10 @@ def check_windows(
     "Judge and remember each window, in order; the report of all of them."
     reports, rows = [], baseline.profile.rows
     for window in windows:
-        report = check_window(window, baseline, settings)
+        try:
+            report = check_window(window, baseline, settings)
+        except (DriftLabError, ArithmeticError) as e:  # this window cannot be judged; the others can
+            report = failed_report(window, baseline, str(e))
         remember(report, settings, baseline, position_of(window, rows), run, now)
         reports.append(report)
         rows += window.frame.height

@@ -171,5 +171,5 @@ def hash_of_settings(
     "Of all that a model depends on: what is watched and how, and the version of this package."
     from drift_lab import __version__
 
-    kept = settings.model_dump(mode="json", exclude={"alerts", "methods", "by"}) | {"version": __version__}
+    kept = settings.model_dump(mode="json", exclude={"alerts", "methods"}) | {"version": __version__}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

@@ -56,7 +56,6 @@ class MonitorSettings(BaseModel):
     model: str | None = None  # registered model; none: the monitor's name
     columns: dict[str, ColumnSettings] = {}  # where inference is wrong
     methods: tuple[str, ...] = ()  # none: one powerful choice per kind
-    by: tuple[str, ...] = ()  # segment columns
     alerts: tuple[str, ...] = ()  # references to secrets: "env:SLACK_URL"
 
     @property

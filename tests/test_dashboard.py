@@ -172,7 +172,7 @@ def test_a_reader_sees_the_verdict_what_moved_and_what_it_looked_like(browser, s
         numeric = traces(page, 2)
         column.select_option(index=names.index("paid"))
         expect(scores).to_contain_text("paid moved")
-        shows(page, 2, "e.data[1].x.includes('<b>phone</b>')")
+        shows(page, 2, "e.data[1].x.includes('&lt;b&gt;phone&lt;/b&gt;')")
         levels = traces(page, 2)
         assert levels != numeric and levels[1][0].startswith("2026-07-06")
 

@@ -26,7 +26,7 @@ def share_alpha(
 ) -> float:  # what each may spend
     "An equal share for each: Bonferroni's inequality then holds for all together, however they depend on each other."
     if not 0 < alpha < 1:
-        raise SettingsError(f"alpha: {alpha} is no probability of a false alarm; choose one between 0 and 1, such as 0.05")
+        raise SettingsError(f"alpha: {alpha} is no probability; choose one between 0 and 1, such as 0.05")
     return alpha / max(results, 1)
 
 # %% ../nbs/45_budget.ipynb #d41e7f56
@@ -67,9 +67,15 @@ def judge(
 
 def worst(
     verdicts: Sequence[Verdict],  # of windows or segments, with their names in the reasons
+    of: str = "windows",  # what they are of
 ) -> Verdict:
     "One verdict of many: the worst state, and how many windows are in it."
     state = max((v.state for v in verdicts), key=STATES.index)
     same = [v for v in verdicts if v.state == state]
-    reason = same[0].reason if len(verdicts) == 1 else f"{len(same)} of {len(verdicts)} {state}; first: {same[0].reason}"
+    if len(verdicts) == 1:
+        reason = same[0].reason
+    elif state == "ok":
+        reason = f"nothing moved in any of {len(verdicts)} {of}"
+    else:
+        reason = f"{len(same)} of {len(verdicts)} {of}, first {same[0].reason}"
     return Verdict(state, reason, tuple(line for v in same for line in v.evidence))

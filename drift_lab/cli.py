@@ -47,7 +47,7 @@ def compare_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Drift methods; see `drift-lab methods`.")] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns; default: all but clocks and ids.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns; none: all but clocks and ids.")] = None,
     time: Annotated[str | None, typer.Option(metavar="COL", help="Cut CUR into windows by this date column.")] = None,
     every: Annotated[str | None, typer.Option(metavar="STEP", help="Step of the windows: 1d, 1w, 1mo.")] = None,
     by: Annotated[str | None, typer.Option(metavar="A,B", help="Cut CUR into segments by these columns.")] = None,
@@ -114,7 +114,7 @@ def methods_command() -> int:
 def demo_command(
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Your own table; default: simulated loans.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Column that the model predicts.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="COL", help="Column to cut windows by; default: row order.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COL", help="Column to cut windows by; none: row order.")] = None,
     rows: Annotated[int, typer.Option(help="Rows of simulated data.")] = 60_000,
     seed: Annotated[int, typer.Option(help="Seed of simulated data.")] = 0,
 ) -> int:
@@ -308,17 +308,22 @@ def _show_score(scored) -> None:
 def _show_places(settings: Path, name: str, folder: Path, champion: str) -> None:
     "Where to look at each result."
     import os
+    import shutil
 
-    model = champion.rpartition("/")[0]
+    model, folder_of = champion.rpartition("/")[0], Path(sys.executable).parent
+    # the commands as this shell would find them
+    ours = shutil.which("drift-lab") and Path(shutil.which("drift-lab")).parent == folder_of
+    at = "" if ours else f"{folder_of}{os.sep}"
     print(f"""
 Look at the results:
   report     {folder / 'report.html'}
   notebook   {folder / 'drift_report.html'}
-  runs       mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}
-  dashboard  drift-lab dashboard
-  service    drift-lab serve {model}@champion
+  runs       {at}mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}
+  dashboard  {at}drift-lab dashboard
+  service    {at}drift-lab serve {model}@champion
 Change {settings} and run:
-             drift-lab train {settings}; drift-lab monitor {settings} --once""")
+             {at}drift-lab train {settings}
+             {at}drift-lab monitor {settings} --once""")
 
 # %% ../nbs/70_cli.ipynb #b33e5d99
 def main() -> None:

@@ -74,9 +74,9 @@ def compare(
                 for key, profile_ in groups.items() if key[1] in before for name in wanted}
     if by and reference is None:
         notes.append("segments are compared with all rows of the reference, since a stored profile has no segments")
-    return Report(tuple(r for found in results.values() for r in found), worst([_placed(part) for part in parts]),
-                  _side(base), _whole(current, groups), parts, (*notes, *_troubles(base, groups, wanted)), None,
-                  pictures)
+    verdict = worst([_placed(part) for part in parts], "windows" if time and not by else "segments")
+    return Report(tuple(r for found in results.values() for r in found), verdict, _side(base), _whole(current, groups),
+                  parts, (*notes, *_troubles(base, groups, wanted)), None, pictures)
 
 
 def _placed(part: Part) -> Verdict:

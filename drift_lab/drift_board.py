@@ -214,7 +214,8 @@ def strip_figure(history: History) -> Figure:
     figure = Figure(Heatmap(
         x=windows, y=["verdict"], customdata=[said], z=[[STATES.index(seen.state) for seen in history.seen]],
         text=[[WORDINGS[seen.state].mark for seen in history.seen]], texttemplate="%{text}",
-        textfont={"color": "white", "size": 16 if len(windows) <= 30 else 1}, zmin=-0.5, zmax=k - 0.5, colorscale=scale, showscale=False, xgap=3,
+        textfont={"color": "white", "size": 16 if len(windows) <= 30 else 1},
+        zmin=-0.5, zmax=k - 0.5, colorscale=scale, showscale=False, xgap=3,
         hovertemplate="%{x}<br>%{customdata}<extra></extra>"))
     font = {"family": "system-ui, sans-serif", "size": 13}
     return figure.update_layout(template="plotly_white", font=font, height=84)
@@ -236,8 +237,8 @@ def heat_figure(
                                                          "%{z:.2f} x its limit<extra></extra>")
     names = list(figure.data[0].y)
     room = (MARGIN[1] - 16) // 7  # characters
-    figure.update_yaxes(tickvals=names, ticktext=[
-        escape(name if len(name) <= room else f"{name[:room // 2]}…{name[1 - room // 2:]}") + "\u2002" for name in names])
+    short = [name if len(name) <= room else f"{name[:room // 2]}…{name[1 - room // 2:]}" for name in names]
+    figure.update_yaxes(tickvals=names, ticktext=[escape(name) + "\u2002" for name in short])
     return figure.update_layout(height=60 + 26 * len(shown))
 
 

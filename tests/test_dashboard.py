@@ -25,7 +25,7 @@ NOW = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
 PLOTS = ".js-plotly-plot"
 
 
-def fill(folder, monkeypatch, **settings):
+def fill(folder, monkeypatch):
     "A shop's six weeks, three of them reference; in the last, customers are older and pay by a new way."
     monkeypatch.setenv("DRIFT_LAB_HOME", str(folder / "state"))
     rng = np.random.default_rng(1)
@@ -33,30 +33,47 @@ def fill(folder, monkeypatch, **settings):
     late = day >= 35
     table = pl.DataFrame({
         "day": [date(2026, 6, 1) + timedelta(int(d)) for d in day], "age": rng.normal(40, 9, len(day)) + 12 * late,
-        "price": rng.gamma(2, 10, len(day)), "site": rng.choice(["north", "south"], len(day)),
+        "price": rng.gamma(2, 10, len(day)),
         "paid": np.where(late & (rng.random(len(day)) < 0.3), "<b>phone</b>", rng.choice(["card", "cash"], len(day)))})
     table.write_parquet(folder / "shop.parquet")
-    asked = MonitorSettings(name="shop", source=str(folder / "shop.parquet"), time="day", every="1w", **settings)
+    asked = MonitorSettings(name="shop", source=str(folder / "shop.parquet"), time="day", every="1w")
     baseline, watched = baseline_of(asked)
     check_windows(later_windows(watched, asked), baseline, asked, run="", now=NOW)
 
 
-def add_labelled(name="loans"):
-    "A monitor whose model does worse in its last window, made of the shop's reports."
+def add(name, change):
+    "Another monitor, made of the shop's: `change` gets a window's number and report, and says state and reason."
     rows = []
     for i, row in enumerate(verdicts("shop").iter_rows(named=True)):
         content = json.loads(row["report"])
-        state, reason = ("harm", "the model's loss rose from 0.3 to 0.5, limit +0.1") if i == 2 else ("ok", "fine")
-        loss = 0.5 if i == 2 else 0.3
-        content["performance"] = {"windows": [{"window": row["window"], "labels": 100, "rise": loss - 0.3, "limit": 0.1,
-                                               "p_value": 0.001, "harmed": i == 2, "reference_loss": 0.3,
-                                               "current_loss": loss, "metrics": {}}]}
+        state, reason = change(i, content)
         content["verdict"] = {"state": state, "reason": reason, "evidence": []}
-        content["model"] = "models:/loans/1"
         Report.from_json(json.dumps(content))
-        rows.append({**row, "monitor": name, "model_version": 1, "state": state, "reason": reason,
-                     "report": json.dumps(content)})
+        rows.append({**row, "monitor": name, "state": state, "reason": reason, "report": json.dumps(content)})
     append("verdicts", verdict_rows(*rows), name)
+
+
+def add_labelled():
+    "A monitor whose model does worse in its last window."
+    def change(i, content):
+        loss = 0.5 if i == 2 else 0.3
+        content["model"] = "models:/loans/1"
+        content["performance"] = {"windows": [{
+            "window": content["current"]["name"], "labels": 100, "rise": loss - 0.3, "limit": 0.1, "p_value": 0.001,
+            "harmed": i == 2, "reference_loss": 0.3, "current_loss": loss, "metrics": {}}]}
+        return ("harm", "the model's loss rose from 0.3 to 0.5, limit +0.1") if i == 2 else ("ok", "fine")
+
+    add("loans", change)
+
+
+def add_segmented():
+    "A monitor of two shops, which went through the same."
+    def change(i, content):
+        for key in ("results", "histograms", "parts"):
+            content[key] = [{**each, "segment": f"site={site}"} for site in ("north", "south") for each in content[key]]
+        return content["verdict"]["state"], content["verdict"]["reason"]
+
+    add("shops", change)
 
 
 def start(folder, *arguments):
@@ -134,11 +151,12 @@ def opened(browser, address, width=1280):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    "The dashboard of two monitors, one with segments and one with labels."
+    "The dashboard of three monitors: one plain, one with labels, one with segments."
     folder = tmp_path_factory.mktemp("shop")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        fill(folder, monkeypatch, by=("site",))
+        fill(folder, monkeypatch)
         add_labelled()
+        add_segmented()
         with served(folder) as address:
             yield address
 
@@ -150,7 +168,8 @@ def traces(page, plot):
 
 def shows(page, plot, what):
     "Wait until this is true of a figure `e`."
-    page.wait_for_function(f"e => {what}", arg=page.locator(PLOTS).nth(plot).element_handle())
+    figure = f"document.querySelectorAll('{PLOTS}')[{plot}]"
+    page.wait_for_function(f"() => {{ const e = {figure}; return e && e.data && {what} }}")
 
 
 def test_a_reader_sees_the_verdict_what_moved_and_what_it_looked_like(browser, shop):
@@ -160,7 +179,7 @@ def test_a_reader_sees_the_verdict_what_moved_and_what_it_looked_like(browser, s
         expect(page.get_by_role("status")).to_contain_text("Latest window 2026-07-06")
         expect(page.locator(PLOTS)).to_have_count(3)  # windows, heat map, distributions: no labels, so no loss
         expect(page.locator("main")).to_contain_text("No labels are known")
-        expect(page.get_by_label("Segment")).to_have_value("site=north")
+        expect(page.get_by_label("Segment")).to_have_count(0)
         assert page.locator(".jp-InputArea-editor, .jp-InputPrompt").count() == 0  # no trace of a notebook
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -200,10 +219,12 @@ def test_the_worst_monitor_comes_first_and_another_can_be_chosen_on_a_telephone(
         names = [name for name, *_ in traces(page, 1)]
         assert names == ["limit of harm", "when approved", "in the window"]
         assert page.evaluate("document.documentElement.scrollWidth") == 420
-        page.get_by_label("Monitor").select_option("shop")
+        page.get_by_label("Monitor").select_option("shops")
         expect(page.get_by_role("heading", level=1)).to_have_text("The data have moved")
-        page.get_by_label("Segment").select_option(index=1)
         expect(page.locator(PLOTS)).to_have_count(3)
+        assert traces(page, 2)[1][0] == "2026-07-06, site=north"
+        page.get_by_label("Segment").select_option("site=south")
+        shows(page, 2, "e.data[1].name == '2026-07-06, site=south'")
 
 
 def test_no_reader_can_choose_a_template_that_asks_for_icons_elsewhere(browser, shop):

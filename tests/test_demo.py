@@ -98,20 +98,23 @@ def test_bad_input_is_one_line_and_leaves_no_run(tmp_path, arguments, said):
     assert "Traceback" not in done.stderr and not (tmp_path / "state" / "mlflow.db").exists()
 
 
-@pytest.mark.parametrize("table", [name for name in TABLES if (SHARED / f"{name}.parquet").exists()])
-def test_real_tables(tmp_path, table):
-    target, time, leaks = TABLES[table]
-    done = command(tmp_path, "demo", "--data", SHARED / f"{table}.parquet", "--target", target,
-                   *(("--time", time) if time else ()))
-    assert done.returncode == 0, done.stderr
-    for name in leaks:
-        assert name in next(line for line in done.stderr.splitlines() if "left out" in line)
-    report = json.loads(runs_of(tmp_path)[-1]["artifacts"]["report.json"].read_text())
-    states = [part["verdict"]["state"] for part in report["parts"]]
-    if target == "employed":  # people in group quarters stand together in two of twelve parts, and so in no other
-        ks = {row["window"]: row["score"] for row in report["results"]
-              if (row["column"], row["method"]) == ("RELP", "ks")}
-        assert sum(score > 0.25 for score in ks.values()) == 2 and sum(score < 0.1 for score in ks.values()) == 10
-        assert {row["column"] for row in report["results"] if row["drifted"]} & {"AGEP", "SEX", "RAC1P"} <= {"AGEP"}
-    else:  # two years of growth, and two markets joined: both hurt
-        assert states.count("harm") >= 6
+THERE = [name for name in TABLES if (SHARED / f"{name}.parquet").exists()]
+if THERE:  # they are no part of the repository
+
+    @pytest.mark.parametrize("table", THERE)
+    def test_real_tables(tmp_path, table):
+        target, time, leaks = TABLES[table]
+        done = command(tmp_path, "demo", "--data", SHARED / f"{table}.parquet", "--target", target,
+                       *(("--time", time) if time else ()))
+        assert done.returncode == 0, done.stderr
+        for name in leaks:
+            assert name in next(line for line in done.stderr.splitlines() if "left out" in line)
+        report = json.loads(runs_of(tmp_path)[-1]["artifacts"]["report.json"].read_text())
+        states = [part["verdict"]["state"] for part in report["parts"]]
+        if target == "employed":  # people in group quarters stand together in two of twelve parts, and so in no other
+            ks = {row["window"]: row["score"] for row in report["results"]
+                  if (row["column"], row["method"]) == ("RELP", "ks")}
+            assert sum(score > 0.25 for score in ks.values()) == 2 and sum(score < 0.1 for score in ks.values()) == 10
+            assert {row["column"] for row in report["results"] if row["drifted"]} & {"AGEP", "SEX", "RAC1P"} <= {"AGEP"}
+        else:  # two years of growth, and two markets joined: both hurt
+            assert states.count("harm") >= 6

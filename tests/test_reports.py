@@ -203,20 +203,22 @@ def test_a_report_is_the_same_twice(report):
 # real tables
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_real_tables(path, tmp_path):
-    frame = pl.read_parquet(path)
-    half = frame.height // 2
-    report = compare(frame[:half], frame[half:])
-    assert report.verdict.state in ("ok", "drift") and report.results
-    assert all(np.isfinite([r.score, r.limit, r.error_bound]).all() for r in report.results)
-    assert Report.from_json(report.to_json()) == report
-    judged = {r.column for r in report.results}
-    always = {"timestamp", "instant", "dteday", "yr"} & set(frame.columns)
-    moving = {c for c in always if frame[:half][c].n_unique() > 1}
-    assert not judged & moving, "clocks and ids always move"
-    Page(report.save_html(tmp_path / "r.html").read_text("utf-8"))
-    expected = {"bike_hourly": {"cnt", "registered"}, "electricity_nsw": {"vicprice", "vicdemand", "transfer"}}
-    assert expected.get(path.stem, set()) <= set(report.frame.filter("drifted")["column"])
-    same = compare(frame, frame)
-    assert same.verdict.state == "ok" and max(r.score - r.error_bound for r in same.results) < 1e-6
+if TABLES:  # they are no part of the repository
+
+    @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+    def test_real_tables(path, tmp_path):
+        frame = pl.read_parquet(path)
+        half = frame.height // 2
+        report = compare(frame[:half], frame[half:])
+        assert report.verdict.state in ("ok", "drift") and report.results
+        assert all(np.isfinite([r.score, r.limit, r.error_bound]).all() for r in report.results)
+        assert Report.from_json(report.to_json()) == report
+        judged = {r.column for r in report.results}
+        always = {"timestamp", "instant", "dteday", "yr"} & set(frame.columns)
+        moving = {c for c in always if frame[:half][c].n_unique() > 1}
+        assert not judged & moving, "clocks and ids always move"
+        Page(report.save_html(tmp_path / "r.html").read_text("utf-8"))
+        expected = {"bike_hourly": {"cnt", "registered"}, "electricity_nsw": {"vicprice", "vicdemand", "transfer"}}
+        assert expected.get(path.stem, set()) <= set(report.frame.filter("drifted")["column"])
+        same = compare(frame, frame)
+        assert same.verdict.state == "ok" and max(r.score - r.error_bound for r in same.results) < 1e-6

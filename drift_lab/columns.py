@@ -70,6 +70,12 @@ class NumericProfile:
         "Standard deviation with n - 1; nan for fewer than two values."
         return float(np.sqrt(self.m2 / (self.size - 1))) if self.size > 1 else float("nan")
 
+    def emptied(self, rows: int) -> "NumericProfile":
+        "The same bins with every one of `rows` missing: what is left of a column that is not there any more."
+        nan = float("nan")
+        return replace(self, rows=rows, missing=rows, infinite=0, counts=np.zeros_like(self.counts),
+                       sums=np.zeros_like(self.sums), low=nan, high=nan, mean=nan, m2=0.0)
+
     def __add__(self, other: "NumericProfile") -> "NumericProfile":
         if not (self.name == other.name and np.array_equal(self.edges, other.edges)):
             raise SettingsError(f"{self.name}: two profiles with different bins cannot be added; make both `like` one")
@@ -99,6 +105,10 @@ class CategoricalProfile:
     def size(self) -> int:
         "How many values were counted."
         return self.rows - self.missing
+
+    def emptied(self, rows: int) -> "CategoricalProfile":
+        "With every one of `rows` missing."
+        return replace(self, rows=rows, missing=rows, counts={})
 
     def __add__(self, other: "CategoricalProfile") -> "CategoricalProfile":
         if self.name != other.name:

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['compare', 'load_profile']
 
-# %% ../nbs/47_comparison.ipynb #a8491c61
-from collections import defaultdict
+# %% ../nbs/47_comparison.ipynb #df0e726e
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +47,8 @@ def compare(
     methods, by = tuple(methods), tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
     choose(methods, "numeric")  # an unknown method is found before anything is read
     reference, base = _reference(reference, columns, contract, time)
+    if by and reference is None:
+        raise SettingsError("by: a stored profile has no segments to compare with; give the reference table itself")
     if isinstance(current, (str, Path)) and str(current).endswith(".json"):
         current = load_profile(current)
     if isinstance(current, Profile):
@@ -59,8 +60,13 @@ def compare(
         current = read(current)
         wanted, notes = _shared(base, current, columns, (time, *by))
         groups = _profiles(current, base, wanted, time, every, by)
-    before = _segments(reference, base, wanted, by)  # segment -> what it is compared with
     samples = _samples(reference, current, base, wanted, time, every, by) if exact else {}
+    # a column that is not there any more is one whose every row is missing
+    gone = [c for c in base.columns if c not in wanted and columns is None and c in _expected(base, time, by)]
+    groups = {key: replace(part, columns=part.columns | {c: base.columns[c].emptied(part.rows) for c in gone})
+              for key, part in groups.items()}
+    wanted += gone
+    before = _segments(reference, base, wanted, by)  # segment -> what it is compared with
     judged = [(key, name, method) for key, profile_ in groups.items() if key[1] in before for name in wanted
               for method in _runnable(before[key[1]], profile_, name, methods)]
     each = share_alpha(alpha, len(judged))
@@ -72,11 +78,14 @@ def compare(
         "not_enough_data", f"the reference has no rows of {key[1]}")) for key, profile_ in groups.items())
     pictures = {(*key, name): histogram(before[key[1]].columns[name], profile_.columns[name])
                 for key, profile_ in groups.items() if key[1] in before for name in wanted}
-    if by and reference is None:
-        notes.append("segments are compared with all rows of the reference, since a stored profile has no segments")
     verdict = worst([_placed(part) for part in parts], "windows" if time and not by else "segments")
     return Report(tuple(r for found in results.values() for r in found), verdict, _side(base), _whole(current, groups),
                   parts, (*notes, *_troubles(base, groups, wanted)), None, pictures)
+
+
+def _expected(base: Profile, time: str | None, by: Sequence[str]) -> set[str]:
+    "Columns whose absence is a change: not labels and scores, which may come later, nor what windows are cut by."
+    return set(base.columns) - set(base.contract.of_role("target", "prediction", "score")) - {time, *by}
 
 
 def _placed(part: Part) -> Verdict:
@@ -192,11 +201,11 @@ def _require_names(table: Table, base: Profile, wanted: list[str]) -> None:
                                 "cast it")
 
 
-def _segments(reference: Table | None, base: Profile, wanted: list[str],
+def _segments(reference: Table, base: Profile, wanted: list[str],
               by: Sequence[str]) -> dict[str | None, Profile]:
     "What each segment is compared with: its own rows of the reference, counted over the bins of the whole."
-    if not by or reference is None:
-        return defaultdict(lambda: base) if by else {None: base}
+    if not by:
+        return {None: base}
     bins, segments = _bins(base, wanted), {}
     for (_, segment), batch in _grouped(reference, wanted, None, None, by):
         part = count(batch, bins, reference.name)

@@ -168,8 +168,8 @@ def test_segments_that_differ_but_did_not_change_are_quiet():
     assert [part.verdict.state for part in report.parts] == ["ok", "ok"]
     new = compare(rides(3000, 1), rides(3000, 2).with_columns(region=pl.lit("west")), by="region")
     assert new.parts[0].verdict.state == "not_enough_data" and "region=west" in new.verdict.reason
-    stored = compare(profile(rides(3000, 1)), rides(3000, 2), by="region")
-    assert any("all rows of the reference" in note for note in stored.notes)
+    with pytest.raises(SettingsError, match="by: a stored profile has no segments"):
+        compare(profile(rides(3000, 1)), rides(3000, 2), by="region")
 
 
 def test_windows_and_segments_at_once():
@@ -183,6 +183,7 @@ def test_windows_and_segments_at_once():
 def test_what_is_missing_or_new_is_said():
     report = compare(rides(500, 1), rides(500, 2).rename({"temp": "temperature"}))
     assert any("temp is missing" in note for note in report.notes)
+    assert report.verdict.state == "drift" and "temp" in report.moved  # a column that is gone is all missing
     assert any("not in the reference: temperature" in note for note in report.notes)
     empty = compare(rides(500, 1), rides(500, 2).with_columns(temp=pl.lit(None)))
     assert any(note.startswith("temp: no values") for note in empty.notes)

@@ -334,6 +334,12 @@ def main() -> None:
         code = app(args=arguments, prog_name="drift-lab", standalone_mode=False)
     except DriftLabError as e:
         code = _fail(e, e.exit_code, debug)
+    except ModuleNotFoundError as e:
+        if (e.name or "drift_lab").startswith("drift_lab"):
+            code = _fail(e, 1, debug)
+        else:  # a part that this installation left out
+            need = f"this command needs {e.name}, which is not installed; run pip install \"drift_lab[all]\""
+            code = _fail(SettingsError(need), 2, debug)
     except KeyboardInterrupt:
         code = 130
     except Exception as e:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +30,8 @@ class PrefectServer:
     def __enter__(self) -> "PrefectServer":
         if "PREFECT_API_URL" in os.environ:
             return self
+        if find_spec("prefect") is None:
+            raise ModuleNotFoundError("No module named 'prefect'", name="prefect")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

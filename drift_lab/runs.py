@@ -81,13 +81,18 @@ def _first_line(text: str) -> str:
 
 def kernel_name() -> str:
     "A kernel that runs this very Python, whatever kernels a user has installed."
-    spec = prepare_state() / "jupyter" / "kernels" / "drift_lab" / "kernel.json"
+    jupyter = prepare_state() / "jupyter"
+    spec = jupyter / "kernels" / "drift_lab" / "kernel.json"
     if not spec.exists():
         spec.parent.mkdir(parents=True, exist_ok=True)
         arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
         partial = spec.with_name(f"kernel.json.{os.getpid()}")
         partial.write_text(json.dumps({"argv": arguments, "display_name": "drift_lab", "language": "python"}), "utf-8")
         partial.replace(spec)
+    # found also where a user keeps Jupyter's data elsewhere
+    path = os.environ.get("JUPYTER_PATH", "")
+    if str(jupyter) not in path.split(os.pathsep):
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(jupyter), path)))
     return "drift_lab"
 
 # %% ../nbs/60_runs.ipynb #9ac45f0f

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Kind', 'Role', 'check_every', 'ColumnSettings', 'MonitorSettings', 'resolve_secret', 'load_settings', 'state_folder',
-           'prepare_state']
+           'tool_settings', 'prepare_state']
 
 # %% ../nbs/01_settings.ipynb #bada1d5d
 import os
@@ -123,15 +123,11 @@ def state_folder() -> Path:  # absolute
     return Path(os.environ.get("DRIFT_LAB_HOME") or ".drift_lab").resolve()
 
 
-def prepare_state() -> Path:  # the state folder, which now exists
-    "Point MLflow, Prefect and Jupyter at the state folder and switch telemetry off. Call before importing them."
-    home = state_folder()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise SettingsError(f"{home}: state cannot be kept here ({e.strerror}); set DRIFT_LAB_HOME") from None
-    ours = {
-        "DRIFT_LAB_HOME": str(home),
+def tool_settings(
+    home: Path,  # the state folder
+) -> dict[str, str]:  # environment variable -> value
+    "What MLflow, Prefect, Jupyter and Plotly are told."
+    return {
         "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
         "PREFECT_HOME": str(home / "prefect"),
         "JUPYTER_CONFIG_DIR": str(home / "jupyter"),
@@ -145,6 +141,19 @@ def prepare_state() -> Path:  # the state folder, which now exists
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }
-    for name, value in ours.items():
-        os.environ.setdefault(name, value)
+
+
+def prepare_state() -> Path:  # the state folder, which now exists
+    "Point MLflow, Prefect and Jupyter at the state folder and switch telemetry off. Call before importing them."
+    home = state_folder()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise SettingsError(f"{home}: state cannot be kept here ({e.strerror}); set DRIFT_LAB_HOME") from None
+    # what was set for another state folder moves along; what the user set stays
+    before = tool_settings(Path(os.environ.get("DRIFT_LAB_PREPARED", home)))
+    for name, value in tool_settings(home).items():
+        if os.environ.get(name) in (None, before[name]):
+            os.environ[name] = value
+    os.environ |= {"DRIFT_LAB_HOME": str(home), "DRIFT_LAB_PREPARED": str(home)}
     return home

@@ -167,7 +167,7 @@ class Report:
         "A page that stands alone: no script, no request. Raises SourceError where it cannot be written."
         page = ('<!doctype html><html lang="en"><meta charset="utf-8">'
                 '<meta name="viewport" content="width=device-width">'
-                f"<title>drift_lab: {escape(self.headline)}</title><body style='margin:2rem auto;max-width:1100px;"
+                f"<title>drift_lab: {escape(self.headline)}</title><body style='margin:2rem auto;max-width:1240px;"
                 f"padding:0 1rem;background:#fff'>{_html(self, details=True)}</body></html>")
         return write_text(path, page)
 
@@ -231,9 +231,11 @@ def _place(key: tuple[str | None, str | None, str]) -> str:
 
 _STYLE = """<style>.dl{font:14px/1.45 system-ui,sans-serif;color:#1d2733}.dl h3{font-size:1.25em;margin:.2em 0 .1em}
 .dl .state{display:inline-block;padding:.05em .6em;border-radius:1em;color:#fff;margin-right:.5em}
-.dl table{border-collapse:collapse;margin:.8em 0}
-.dl td,.dl th{padding:.3em .7em;text-align:left;border-bottom:1px solid #e6eaf0;
-vertical-align:middle;background:#fff}.dl th{font-weight:600;color:#5b6878}.dl th,.dl .s{white-space:nowrap}
+.dl table{border-collapse:collapse;margin:.8em 0}.dl .wide{overflow-x:auto}
+.dl td,.dl th{padding:.3em .7em;text-align:left!important;border-bottom:1px solid #e6eaf0;
+vertical-align:middle;background:#fff}.dl .grid td.g{width:2.2em;height:1.5em;padding:0;border:2px solid #fff}
+.dl .grid th.gn{border:0;font-weight:400;padding:.1em .8em .1em 0}.dl summary.more{color:#5b6878;margin:.6em 0}
+.dl th{font-weight:600;color:#5b6878}.dl th,.dl .s{white-space:nowrap}
 .dl .hot{color:#c0362c;font-weight:600}.dl .lim{color:#8793a3;font-weight:400}.dl p{color:#5b6878;margin:.3em 0}
 .dl ul{color:#5b6878;margin:.4em 0;padding-left:1.2em}
 .dl summary{cursor:zoom-in;list-style:none}.dl details[open] summary{cursor:zoom-out}</style>"""
@@ -246,12 +248,26 @@ def _html(report: Report, details: bool = False) -> str:
     spans = [f"{escape(side.name)} ({side.rows:,} rows{_span(side)})" for side in (report.reference, report.current)]
     head = (f'<h3><span class="state" style="background:{_COLOURS[state]}">{state.replace("_", " ")}</span>'
             f"{escape(report.verdict.reason)}</h3><p>{spans[1]} against {spans[0]}</p>")
-    several = len(report.parts) > 1
-    windows = windows_html(report) if several else ""
-    rows = []
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     keys = list(report._cells)
-    methods = list(dict.fromkeys(r.method for r in report.results))
+    if len(report.parts) == 1:
+        body = _scores_html(report, keys, details)
+    else:  # first what moved; the quiet rest is there for who wants it
+        moved = [key for key in keys if any(r.drifted for r in report._results_of(key))]
+        quiet = [key for key in keys if key not in set(moved)]
+        body = windows_html(report) + _grid_html(report) + (_scores_html(report, moved, details) if moved else "")
+        if quiet:
+            body += (f'<details><summary class="more">▸ {len(quiet):,} more, within their limits</summary>'
+                     f"{_scores_html(report, quiet, details)}</details>")
+    return f'<div class="dl">{_STYLE}{head}{body}<ul>{notes}</ul></div>'
+
+
+def _scores_html(report: Report, keys: list[tuple], details: bool) -> str:
+    "One row per column (and window and segment): its picture, and its scores beside their limits."
+    several = len(report.parts) > 1
+    methods = list(dict.fromkeys(r.method for key in keys for r in report._results_of(key)))
     heads = "".join(f'<th>{escape(method)} <span class="lim">/ limit</span></th>' for method in methods)
+    rows = []
     for key in keys[:200]:
         found, picture = report._results_of(key), report.histograms.get(key)
         small = svg(picture) if picture else ""
@@ -259,14 +275,31 @@ def _html(report: Report, details: bool = False) -> str:
             small = f"<details><summary>{small}</summary>{svg(picture, 560, 220)}</details>"
         by_method = {r.method: r for r in found}
         scores = "".join(_cell(by_method.get(method)) for method in methods)
-        rows.append(f"<tr>{f'<td>{escape(_place(key))}</td>' if several else ''}<td>{escape(key[2])}</td>"
-                    f"<td>{found[0].kind}</td><td>{small}</td>{scores}</tr>")
-    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+        where = f'<td class="s">{escape(_place(key))}</td>' if several else ""
+        rows.append(f"<tr>{where}<td>{escape(key[2])}</td><td>{found[0].kind}</td><td>{small}</td>{scores}</tr>")
     more = f"<p>and {len(keys) - 200:,} more rows in report.frame</p>" if len(keys) > 200 else ""
-    return (f'<div class="dl">{_STYLE}{head}{windows}<table><tr>{"<th>window</th>" if several else ""}'
-            f'<th>column</th><th>kind</th><th><span style="color:{REFERENCE}">■</span> reference '
-            f'<span style="color:{CURRENT}">■</span> current</th>'
-            f'{heads}</tr>{"".join(rows)}</table>{more}<ul>{notes}</ul></div>')
+    return (f'<div class="wide"><table><tr>{"<th>window</th>" if several else ""}<th>column</th><th>kind</th>'
+            f'<th><span style="color:{REFERENCE}">■</span> reference <span style="color:{CURRENT}">■</span> current'
+            f'</th>{heads}</tr>{"".join(rows)}</table></div>{more}')
+
+
+def _grid_html(report: Report) -> str:
+    "Windows across, columns down; the colour says how far the column is beyond its limit."
+    places = [(part.window, part.segment) for part in report.parts]
+    ratios = {key: _ratio(report._results_of(key)) for key in report._cells}
+    rows = []
+    for name in dict.fromkeys(key[2] for key in ratios):
+        cells = []
+        for place in places:
+            ratio = ratios.get((*place, name))
+            colour = "#f4f5f7" if ratio is None else "#dfe9e1" if ratio <= 1 else "#f6c9a0" if ratio < 2 else "#c0362c"
+            said = "not computed" if ratio is None else f"{ratio:.2f} x its limit"
+            cells.append(f'<td class="g" style="background:{colour}" '
+                         f'title="{escape(name)}, {escape(_place((*place, "")))}: {said}"></td>')
+        rows.append(f'<tr><th class="gn">{escape(name)}</th>{"".join(cells)}</tr>')
+    ends = " to ".join(dict.fromkeys(escape(_place((*place, ""))) for place in (places[0], places[-1])))
+    return (f'<p>Each square is a column in a window, {ends}: green within its limit, orange beyond it, red twice as '
+            f'far or more.</p><div class="wide"><table class="grid">{"".join(rows)}</table></div>')
 
 
 def _cell(result: DriftResult | None) -> str:

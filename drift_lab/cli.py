@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from .errors import DriftLabError, SettingsError, options
+from .terminal import console, say, show, show_places, show_score, show_windows
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Has the world moved, does it hurt, and what moved? Drift detection for tables and models.")
@@ -66,7 +67,7 @@ def compare_command(
     if as_json:
         sys.stdout.write(report.to_json() + "\n")
     else:
-        _show(report)
+        show(report)
     return _exit_code(report.verdict.state, fail_on)
 
 
@@ -86,7 +87,7 @@ def profile_command(
     made = profile(source, like=load_profile(like) if like else None)
     if output:
         write_text(output, profile_to_json(made) + "\n")
-        _say(f"{output}: {made.rows:,} rows, {len(made.columns)} columns")
+        say(f"{output}: {made.rows:,} rows, {len(made.columns)} columns")
     else:
         sys.stdout.write(profile_to_json(made) + "\n")
     return 0
@@ -105,8 +106,8 @@ def methods_command() -> int:
     grid = Grid("method", "kinds", "definition", "source", box=None)
     for method in METHODS.values():
         grid.add_row(method.name + ("*" if method.default else ""), ", ".join(method.kinds), method.doc, method.source)
-    _console().print(grid)
-    _console().print("* is run where no method is asked for")
+    console().print(grid)
+    console().print("* is run where no method is asked for")
     return 0
 
 # %% ../nbs/70_cli.ipynb #8da7524c
@@ -123,13 +124,13 @@ def demo_command(
     Example: drift-lab demo --data bike.parquet --target cnt --time timestamp"""
     from drift_lab.demo import prepare_demo, run_demo, score_demo
 
-    _say("preparing the data" if data is None else f"reading {data}")
+    say("preparing the data" if data is None else f"reading {data}")
     settings, name = prepare_demo(data, target, time, rows, seed)
-    report, folder, champion = run_demo(settings, name, _say)
-    _show_windows(report)
+    report, folder, champion = run_demo(settings, name, say)
+    show_windows(report)
     if data is None:
-        _show_score(score_demo(report))
-    _show_places(settings, name, folder, champion)
+        show_score(score_demo(report))
+    show_places(settings, folder, champion)
     return 4 if report.verdict.state == "failed" else 0
 
 
@@ -146,7 +147,7 @@ def train_command(
 
     chosen = _monitors(settings, monitor, needs_target=True)
     prepare_state()
-    _say("reading the tables")
+    say("reading the tables")
     for watched in chosen.values():
         require_trainable(watched)
     from drift_lab.flows.server import PrefectServer
@@ -156,7 +157,7 @@ def train_command(
 
         server.wait()
         for name in chosen:
-            _say(f"training {name}")
+            say(f"training {name}")
             champion, new = train(str(settings), name)
             print(f"{name}: {champion}" + ("" if new else " (data and settings unchanged)"))
     return 0
@@ -191,9 +192,9 @@ def monitor_command(
         if not once:
             return flows.serve(str(settings), list(chosen), interval)
         for name in chosen:
-            _say(f"monitoring {name}")
+            say(f"monitoring {name}")
             report, folder = flows.monitor(str(settings), name)
-            _show_windows(report)
+            show_windows(report)
             print(f"report: {folder / 'report.html'}")
             codes.append(_exit_code(report.verdict.state, fail_on))
     return max(codes)
@@ -242,88 +243,6 @@ def _monitors(path: Path, only: str | None, needs_target: bool = False) -> dict:
         if needs_target and not watched.target:
             raise SettingsError(f"{path}: [monitor.{name}] has no target; a model needs one: target = \"price\"")
     return chosen
-
-# %% ../nbs/70_cli.ipynb #298e19c2
-def _console(stderr: bool = False):
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at
-    return console
-
-
-def _say(line: str) -> None:
-    "A progress line: for people, so on the error stream."
-    _console(stderr=True).print(line, markup=False)
-
-
-_COLOURS = {"ok": "green", "not_enough_data": "yellow", "drift": "dark_orange", "harm": "red", "failed": "magenta"}
-
-
-def _show(report) -> None:
-    from rich.text import Text
-
-    console = _console()
-    console.print(Text(f" {report.verdict.state} ", f"bold white on {_COLOURS[report.verdict.state]}"), end=" ")
-    for line in repr(report).partition(": ")[2].splitlines():
-        console.print(Text(line, "bold" if "!" in line.rpartition("  ")[2] else ""))
-
-# %% ../nbs/70_cli.ipynb #46c9dba9
-def _show_windows(report) -> None:
-    "Windows x verdict, and what moved in each."
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    grid = Grid("window", "rows", "verdict", "why", "moved most", box=None, pad_edge=False, header_style="dim")
-    for part in report.parts:
-        colour = _COLOURS[part.verdict.state]
-        here = (part.window, part.segment)
-        inside = sorted((r for r in report.results if (r.window, r.segment) == here and r.drifted),
-                        key=lambda r: -r.score / r.limit)
-        most = {r.column: f"{r.column} {r.method} {r.score:.3g} (limit {r.limit:.2g})" for r in reversed(inside)}
-        named = ", ".join(filter(None, (part.window, part.segment)))
-        why = part.verdict.reason.partition(";")[0].partition(":")[0]
-        grid.add_row(named, f"{part.rows:,}", Text(part.verdict.state, f"bold {colour}"), Text(why),
-                     Text("; ".join(list(most.values())[::-1][:3])))
-    console = _console()
-    console.print()
-    console.print(grid)
-    for note in report.notes:
-        console.print(Text(f"note: {note}", "dim"))
-
-
-def _show_score(scored) -> None:
-    "Which of the changes that were put in were found."
-    from rich.text import Text
-
-    console = _console()
-    console.print("\nWhat was done to the data, and was it found?")
-    for change, found, where in scored.changes:
-        console.print(Text("  found   " if found else "  missed  ", "green" if found else "red"), end="")
-        console.print(Text(f"{change.kind.replace('_', ' ')}, {change.start:%d %b} to {change.end:%d %b}: {where}"))
-    console.print(f"  {scored.false_alarms} of {scored.judged} judgements were alarms without a cause")
-
-
-def _show_places(settings: Path, name: str, folder: Path, champion: str) -> None:
-    "Where to look at each result."
-    import os
-    import shutil
-
-    model, folder_of = champion.rpartition("/")[0], Path(sys.executable).parent
-    # the commands as this shell would find them
-    ours = shutil.which("drift-lab") and Path(shutil.which("drift-lab")).parent == folder_of
-    at = "" if ours else f"{folder_of}{os.sep}"
-    print(f"""
-Look at the results:
-  report     {folder / 'report.html'}
-  notebook   {folder / 'drift_report.html'}
-  runs       {at}mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}
-  dashboard  {at}drift-lab dashboard
-  service    {at}drift-lab serve {model}@champion
-Change {settings} and run:
-             {at}drift-lab train {settings}
-             {at}drift-lab monitor {settings} --once""")
 
 # %% ../nbs/70_cli.ipynb #b33e5d99
 def main() -> None:

@@ -9,6 +9,7 @@ __all__ = ['app', 'FailOn', 'compare_command', 'profile_command', 'methods_comma
 # %% ../nbs/70_cli.ipynb #8c218f38
 import csv
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -184,20 +185,22 @@ def monitor_command(
             find_version(tracking(), watched.model_name)  # is there a model to watch?
     from drift_lab.flows.server import PrefectServer
 
-    codes = [0]
-    with PrefectServer(schedules=not once) as server:
-        from drift_lab.flows import monitor as flows
+    with PrefectServer() as server:
+        from drift_lab.flows.monitor import monitor as flow
 
         server.wait()
-        if not once:
-            return flows.serve(str(settings), list(chosen), interval)
-        for name in chosen:
-            say(f"monitoring {name}")
-            report, folder = flows.monitor(str(settings), name)
-            show_windows(report)
-            print(f"report: {folder / 'report.html'}")
-            codes.append(_exit_code(report.verdict.state, fail_on))
-    return max(codes)
+        while True:
+            codes = [0]
+            for name in chosen:
+                say(f"monitoring {name}")
+                report, folder = flow(str(settings), name)
+                show_windows(report)
+                print(f"report: {folder / 'report.html'}", flush=True)
+                codes.append(_exit_code(report.verdict.state, fail_on))
+            if once:
+                return max(codes)
+            say(f"next check in {interval} minutes; Ctrl-C ends it")
+            time.sleep(interval * 60)
 
 
 @app.command("serve")
@@ -233,13 +236,18 @@ def dashboard_command(
 
 def _monitors(path: Path, only: str | None, needs_target: bool = False) -> dict:
     "The monitors to run, by name. Raises SettingsError."
-    from drift_lab.settings import load_settings
+    import drift_lab.comparison  # noqa: F401  (registers the methods)
+    from drift_lab.methods import choose
+    from drift_lab.settings import load_settings, resolve_secret
 
     settings = load_settings(path)
     if only and only not in settings:
         raise SettingsError(f"{path}: no [monitor.{only}]; {options(only, list(settings))}")
     chosen = {name: watched for name, watched in settings.items() if only in (None, name)}
     for name, watched in chosen.items():
+        choose(watched.methods, "numeric")  # a wrong word is found now, not after the run
+        for alert in watched.alerts:
+            resolve_secret(alert)
         if needs_target and not watched.target:
             raise SettingsError(f"{path}: [monitor.{name}] has no target; a model needs one: target = \"price\"")
     return chosen
@@ -248,7 +256,7 @@ def _monitors(path: Path, only: str | None, needs_target: bool = False) -> dict:
 def main() -> None:
     "Run a command and leave with its exit code; our errors become one line, others a line and code 1."
     debug = "--debug" in sys.argv
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    arguments = [a for a in sys.argv[1:] if a != "--debug"] or ["--help"]
     try:
         code = app(args=arguments, prog_name="drift-lab", standalone_mode=False)
     except DriftLabError as e:

@@ -55,6 +55,10 @@ def compare(
         if time or by or exact:
             raise SettingsError("current: a stored profile has no rows to cut or to look at; give the table itself")
         wanted, notes = _shared(base, current, columns, ())
+        for name in wanted:
+            if not base.columns[name].same_bins(current.columns[name]):
+                raise ContractError(f"{current.name}: {name} was counted over other bins than in {base.name}; "
+                                    "profile it with `--like` the reference's profile")
         groups = {(None, None): current}
     else:
         current = read(current)

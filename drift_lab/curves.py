@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import ColumnProfile, NumericProfile
+from .columns import ColumnProfile, NumericProfile, single_valued
 from .methods import drift_method, noise
 from .nulls import CRAMER_VON_MISES, HalfNormal, HalfStudent, Kolmogorov, Null, Shifted
 
@@ -44,7 +44,7 @@ def gaps(reference: NumericProfile, current: NumericProfile) -> Gaps:
     scale = 1e-6 if reference.kind == "datetime" else 1.0
     width = np.diff(bounds) * scale
     # whole numbers that are now stored as decimals may lie between: then [5, 6) holds more than the number 5
-    single = _single(edges) if edges.dtype == current.edges.dtype else np.zeros(max(len(edges) - 1, 0), bool)
+    single = single_valued(edges) if edges.dtype == current.edges.dtype else np.zeros(max(len(edges) - 1, 0), bool)
     atom = np.concatenate([[False], single, [False]])
     curves, areas = [], []
     for side in (reference, current):
@@ -60,12 +60,6 @@ def gaps(reference: NumericProfile, current: NumericProfile) -> Gaps:
     # a single value stands at the left edge of its bin, so all through the bin the gap is what it is at the right
     left, least, most = (np.where(atom, right, side) for side in (left, g[:-1] - f[1:], g[1:] - f[:-1]))
     return Gaps(width, left, right, least, most, area, atom, reference.counts, current.counts)
-
-
-def _single(edges: NDArray) -> NDArray[np.bool_]:
-    "Which bins [edge, next edge) hold one number only."
-    after = edges[:-1] + 1 if edges.dtype.kind == "i" else np.nextafter(edges[:-1], np.inf)
-    return after == edges[1:]
 
 
 def _weights(gap: Gaps) -> NDArray:

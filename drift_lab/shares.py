@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import CategoricalProfile, ColumnProfile, NumericProfile
+from .columns import CategoricalProfile, ColumnProfile, NumericProfile, single_valued
 from .methods import drift_method, noise
 from .nulls import LARGE, ChiSquare, HalfNormal, LargestNormal, Null, Steps, dealt, hands
 
@@ -33,7 +33,10 @@ def decile_cuts(
     nearest = right - (wanted - before[right - 1] < before[right] - wanted)
     # a cut below the reference's least value or above its greatest would leave a bin of the reference empty
     inside = nearest[(before[nearest] > 0) & (before[nearest] < before[-1])]
-    return np.unique(np.concatenate([[0], inside]))
+    # a frequent single value keeps its bin on both sides, so that what leaves it is seen, also to where nothing was
+    held = reference.counts[1:-1]
+    atoms = np.flatnonzero(single_valued(reference.edges) & (held > 1) & (held * DECILES >= before[-1])) + 1
+    return np.unique(np.concatenate([[0], inside, atoms, atoms + 1]))
 
 
 def aligned_counts(

@@ -42,14 +42,3 @@ def monitor(settings: str, name: str) -> tuple[Report, Path]:
         tag_run(run, report)
     alert(settings, name, report)  # a message that cannot be sent fails the flow, but the report is there
     return report, folder
-
-
-def serve(settings: str, names: list[str], minutes: int) -> int:
-    "Check each monitor now and then every so many minutes, until stopped: a Prefect deployment each."
-    from prefect import serve as serve_deployments
-
-    path = str(Path(settings).resolve())
-    deployments = [monitor.to_deployment(name, parameters={"settings": path, "name": name}, interval=minutes * 60)
-                   for name in names]
-    serve_deployments(*deployments)
-    return 0

@@ -23,8 +23,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class PrefectServer:
     "Starts a server unless PREFECT_API_URL names one; `wait()` before the first flow."
 
-    def __init__(self, schedules: bool = False) -> None:
-        self.services = [] if schedules else ["--no-services"]  # without them nothing starts by the clock
+    def __init__(self) -> None:
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> "PrefectServer":
@@ -37,7 +36,7 @@ class PrefectServer:
             port = free.getsockname()[1]
         self.process = subprocess.Popen(
             [Path(sys.executable).parent / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port),
-             *self.services], env=os.environ | {"PREFECT_UI_ENABLED": "0", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"},
+             "--no-services"], env=os.environ | {"PREFECT_UI_ENABLED": "0", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None)
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['compare', 'load_profile']
 
-# %% ../nbs/47_comparison.ipynb #df0e726e
+# %% ../nbs/47_comparison.ipynb #c5f0a601
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from .columns import values_of
 from .contract import Contract, check_schema, kind_of, require
 from .errors import ContractError, SettingsError, SourceError, options
 from .figures import histogram
-from .methods import DriftResult, Method, choose, evaluate
+from .methods import METHODS, DriftResult, Method, choose, evaluate
 from .profiles import Bins, Profile, count, profile, profile_from_json
 from .reports import Part, Report, Side
 from .settings import check_every
@@ -64,6 +64,10 @@ def compare(
         current = read(current)
         wanted, notes = _shared(base, current, columns, (time, *by))
         groups = _profiles(current, base, wanted, time, every, by)
+    kinds = {base.columns[name].kind for name in wanted}
+    if methods and not any(kinds & set(METHODS[name].kinds) for name in methods):
+        raise SettingsError(f"no asked method works on {', '.join(sorted(kinds))} columns, and all compared are; "
+                            "`drift-lab methods` says which do")
     samples = _samples(reference, current, base, wanted, time, every, by) if exact else {}
     # a column that is not there any more is one whose every row is missing
     gone = [c for c in base.columns if c not in wanted and columns is None and c in _expected(base, time, by)]
@@ -78,7 +82,7 @@ def compare(
     for key, name, method in judged:
         results[key].append(evaluate(method, before[key[1]].columns[name], groups[key].columns[name], each,
                                      samples.get((*key, name)), window=key[0], segment=key[1]))
-    parts = tuple(Part(*key, profile_.rows, judge(results[key]) if key[1] in before else Verdict(
+    parts = tuple(Part(*key, profile_.rows, judge(results[key], rows=profile_.rows) if key[1] in before else Verdict(
         "not_enough_data", f"the reference has no rows of {key[1]}")) for key, profile_ in groups.items())
     pictures = {(*key, name): histogram(before[key[1]].columns[name], profile_.columns[name])
                 for key, profile_ in groups.items() if key[1] in before for name in wanted}

@@ -124,7 +124,7 @@ def check_window(
         harm = judge_performance(champion.losses, measured, alpha)
     results = tuple(replace(r, window=window.label) for r in report.results)
     parts = tuple(replace(part, window=window.label,
-                          verdict=judge([r for r in results if r.segment == part.segment], harm))
+                          verdict=judge([r for r in results if r.segment == part.segment], harm, part.rows))
                   for part in report.parts)
     return replace(
         report, results=results, parts=parts, verdict=worst([part.verdict for part in parts]),

@@ -263,7 +263,9 @@ def wait_for_reader() -> str | None:  # query of the page's address: "monitor=lo
 
         # as voila.utils.wait_for_request does, without the three seconds that importing voila takes, and past any proxy
         place = f"127.0.0.1:{at('VOILA_APP_PORT')}{at('VOILA_SERVER_URL', '/')}voila/query/{at('VOILA_KERNEL_ID')}"
-        with suppress(OSError, WebSocketException), connect(f"ws://{place}", proxy=None) as line:
+        # with no time limit: whoever gives up waiting reads the store too early
+        patient = {"proxy": None, "open_timeout": None, "ping_interval": None}
+        with suppress(OSError, WebSocketException), connect(f"ws://{place}", **patient) as line:
             os.environ.update(json.loads(line.recv()))
     return at("QUERY_STRING")
 

@@ -257,6 +257,7 @@ def wait_for_reader() -> str | None:  # query of the page's address: "monitor=lo
     at = os.environ.get
     if at("VOILA_PREHEAT") == "True":
         import json
+        import time
 
         from websockets.exceptions import WebSocketException
         from websockets.sync.client import connect
@@ -265,8 +266,11 @@ def wait_for_reader() -> str | None:  # query of the page's address: "monitor=lo
         place = f"127.0.0.1:{at('VOILA_APP_PORT')}{at('VOILA_SERVER_URL', '/')}voila/query/{at('VOILA_KERNEL_ID')}"
         # with no time limit: whoever gives up waiting reads the store too early
         patient = {"proxy": None, "open_timeout": None, "ping_interval": None}
-        with suppress(OSError, WebSocketException), connect(f"ws://{place}", **patient) as line:
-            os.environ.update(json.loads(line.recv()))
+        for _ in range(60):  # a busy server may drop the line; it keeps the message
+            with suppress(OSError, WebSocketException), connect(f"ws://{place}", **patient) as line:
+                os.environ.update(json.loads(line.recv()))
+                break
+            time.sleep(0.5)
     return at("QUERY_STRING")
 
 

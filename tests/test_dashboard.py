@@ -188,6 +188,7 @@ def test_a_reader_sees_the_verdict_what_moved_and_what_it_looked_like(browser, s
         assert set(names[:2]) == {"age", "paid"}
         column.select_option(index=names.index("price"))
         expect(scores).to_contain_text("price within its limits")
+        shows(page, 2, "e.data.length > 1 && !e.data[1].x.includes('&lt;b&gt;phone&lt;/b&gt;')")
         numeric = traces(page, 2)
         column.select_option(index=names.index("paid"))
         expect(scores).to_contain_text("paid moved")

@@ -7,11 +7,15 @@ __version__ = "0.1.0"
 __all__ = ['PUBLIC']
 
 # %% ../nbs/99_init.ipynb #62e25b10
+import os
 from importlib import import_module
 from typing import Any
 
+# read once, when Arrow is first imported. Of its allocators this one gives back what is not needed any more
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+
 PUBLIC = {
-    "compare": "comparison", "load_profile": "comparison", "Report": "reports",
+    "compare": "comparison", "load_profile": "stored", "Report": "reports",
     "profile": "profiles", "Profile": "profiles",
     "read": "sources", "infer_contract": "contract", "Contract": "contract",
     "METHODS": "methods", "drift_method": "methods", "DriftResult": "methods", "Verdict": "budget",

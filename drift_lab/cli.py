@@ -81,9 +81,9 @@ def profile_command(
     """Keep what drift is computed from, in a small file.
 
     Example: drift-lab profile 2011.parquet -o reference.json; drift-lab compare reference.json 2012.parquet"""
-    from drift_lab.comparison import load_profile
-    from drift_lab.profiles import profile, profile_to_json
+    from drift_lab.profiles import profile
     from drift_lab.reports import write_text
+    from drift_lab.stored import load_profile, profile_to_json
 
     made = profile(source, like=load_profile(like) if like else None)
     if output:

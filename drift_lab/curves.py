@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import ColumnProfile, NumericProfile, single_valued
+from .columns import NumericProfile, single_valued
+from .levels import ColumnProfile
 from .methods import drift_method, noise
 from .nulls import CRAMER_VON_MISES, HalfNormal, HalfStudent, Kolmogorov, Null, Shifted
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .columns import CategoricalProfile, ColumnProfile, NumericProfile
+from .columns import NumericProfile
+from .levels import CategoricalProfile, ColumnProfile
 from .methods import DriftResult
 from .settings import Kind
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .columns import ColumnProfile
 from .errors import SettingsError, options
+from .levels import ColumnProfile
 from .nulls import Null, critical_value
 from .settings import Kind
 

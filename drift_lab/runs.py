@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import errors
-from .errors import DriftLabError, RunError, SettingsError, options
+from .errors import DriftLabError, RunError, SettingsError, first_line, options
 from .registry import tracking
 from .settings import MonitorSettings, prepare_state, state_folder
 
@@ -68,15 +68,11 @@ def run_notebook(
         ours = getattr(errors, e.ename, None)
         if isinstance(ours, type) and issubclass(ours, DriftLabError):
             raise ours(e.evalue) from None
-        raise RunError(f"{template.name}: cell {e.exec_count} failed: {e.ename}: {_first_line(e.evalue)}; "
+        raise RunError(f"{template.name}: cell {e.exec_count} failed: {e.ename}: {first_line(e.evalue)}; "
                        f"see {output}") from None
     except DeadKernelError:
         raise RunError(f"{template.name}: its kernel died (out of memory, or killed); see {output}") from None
     return output
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[0]
 
 
 def kernel_name() -> str:
@@ -142,7 +138,7 @@ def logged_run(
         yield run_id, folder
         status = "FINISHED"
     except BaseException as e:
-        client.set_tag(run_id, "drift_lab.error", f"{type(e).__name__}: {_first_line(str(e))}"[:500])
+        client.set_tag(run_id, "drift_lab.error", f"{type(e).__name__}: {first_line(e)}"[:500])
         raise
     finally:
         try:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import CategoricalProfile, ColumnProfile, NumericProfile, single_valued
+from .columns import NumericProfile, single_valued
+from .levels import CategoricalProfile, ColumnProfile
 from .methods import drift_method, noise
 from .nulls import LARGE, ChiSquare, HalfNormal, LargestNormal, Null, Steps, dealt, hands
 

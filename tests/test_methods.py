@@ -16,7 +16,7 @@ from drift_lab import compare, profile
 from drift_lab.contract import Column, Contract
 from drift_lab.methods import METHODS, evaluate
 from drift_lab.shares import FLOOR
-from drift_lab.sources import SAMPLE_ROWS
+from drift_lab.tables import SAMPLE_ROWS
 
 PAIRS = [pytest.param(m, kind, id=f"{m.name}-{kind}") for m in METHODS.values() for kind in m.kinds]
 EXACT = [pytest.param(m, id=m.name) for m in METHODS.values() if m.exact]

@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_lab import profile
-from drift_lab.columns import NumericProfile, count_numeric, quantile_edges
+from drift_lab.columns import NumericProfile, cells_of, count_numeric, quantile_edges
 from drift_lab.contract import Column, Contract
 from drift_lab.errors import ContractError, SettingsError, SourceError
-from drift_lab.profiles import profile_from_json, profile_to_json
-from drift_lab.sources import BATCH_ROWS, read
+from drift_lab.sources import read
+from drift_lab.stored import profile_from_json, profile_to_json
+from drift_lab.tables import BATCH_ROWS
 
 steadily = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 numbers = st.lists(st.one_of(st.none(), st.floats(width=64), st.integers(-9, 9).map(float)), max_size=60)
@@ -37,7 +38,7 @@ def same(a, b, rel: float = 1e-9) -> bool:
     if not isinstance(a, NumericProfile):
         return (a.rows, a.missing, a.counts) == (b.rows, b.missing, b.counts)
     close = all(math.isclose(p, q, rel_tol=rel, abs_tol=1e-12) or (math.isnan(p) and math.isnan(q)) or p == q
-                for p, q in ((a.mean, b.mean), (a.m2, b.m2), (a.low, b.low), (a.high, b.high)))
+                for p, q in ((a.mean, b.mean), (a.deviation, b.deviation), (a.low, b.low), (a.high, b.high)))
     return close and (a.rows, a.missing, a.infinite) == (b.rows, b.missing, b.infinite) and bool(
         (a.counts == b.counts).all()) and np.array_equal(a.edges, b.edges) and np.allclose(a.sums, b.sums, rtol=rel)
 
@@ -82,7 +83,7 @@ def test_counts_are_numpys_and_nothing_is_lost(x):
     assert column.counts[1:-1].tolist() == (inside if len(inside) == len(column.counts) - 2 else None).tolist()
     assert (np.diff(column.edges) > 0).all()
     assert column.mean == pytest.approx(np.mean(x), rel=1e-9, abs=1e-9)
-    assert column.m2 == pytest.approx(((np.array(x) - np.mean(x)) ** 2).sum(), rel=1e-7, abs=1e-7)
+    assert column.deviation == pytest.approx(np.linalg.norm(np.array(x) - np.mean(x)), rel=1e-7, abs=1e-6)
 
 
 @steadily
@@ -102,11 +103,28 @@ def test_moments_survive_a_huge_offset():
 @pytest.mark.parametrize("values", [
     [-(2**63), 2**63 - 1], [2**63 - 1] * 5, [2**62 + i for i in range(40)], [-(2**63)] * 3])
 def test_integers_of_64_bits_are_counted_without_loss(values):
-    column = count_numeric("x", "numeric", pa.array(values, pa.int64()), quantile_edges(np.array(values, np.int64)))
+    column = count_numeric("x", "numeric", pa.array(values, pa.int64()),
+                           cells_of(quantile_edges(np.array(values, np.int64))))
     assert column.counts.sum() == len(values) and np.isfinite(column.sums).all()
     if len(set(values)) == 40:
         assert column.counts[1:-1].tolist() == [1] * 40
-    assert (column.sums[1:] >= 0).all() and column.m2 >= 0
+    assert (column.sums[1:] >= 0).all() and column.deviation >= 0
+
+
+@steadily
+@given(st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1, 1)), min_size=1, max_size=60),
+       st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1, 1)), min_size=1, max_size=60))
+def test_bins_are_those_of_a_search(edges, x):
+    edges, x = np.unique(edges), np.array([*x, *edges, *np.nextafter(edges, -np.inf)])
+    x = x[np.isfinite(x)]
+    assert (cells_of(edges).bins_of(x) == np.searchsorted(edges, x, side="right")).all()
+
+
+@steadily
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60), st.lists(st.integers(-(2**63), 2**63 - 1)))
+def test_bins_of_whole_numbers_are_those_of_a_search(edges, x):
+    edges, x = np.unique(edges), np.array([*x, *edges, 2**63 - 1, -(2**63)], np.int64)
+    assert (cells_of(edges).bins_of(x) == np.searchsorted(edges, x, side="right")).all()
 
 
 def test_a_tied_quantile_has_a_bin_of_its_own():
@@ -180,8 +198,8 @@ def test_fifty_columns_are_small():
 
 @pytest.mark.parametrize(("text", "said"), [
     ("", "not a stored profile"), ("[1, 2]", "not a stored profile"), ("PAR1", "not a stored profile"),
-    ('{"schema": "drift_lab.profile/2"}', "profile the source anew"), ("{}", "profile the source anew"),
-    ('{"schema": "drift_lab.report/1"}', "profile the source anew"), ('{"schema": "drift_lab.profile/1"}', "damaged")])
+    ('{"schema": "drift_lab.profile/1"}', "profile the source anew"), ("{}", "profile the source anew"),
+    ('{"schema": "drift_lab.report/1"}', "profile the source anew"), ('{"schema": "drift_lab.profile/2"}', "damaged")])
 def test_what_is_no_profile_is_named(text, said):
     with pytest.raises(ContractError, match=f"p.json: .*{said}"):
         profile_from_json(text, "p.json")

@@ -14,10 +14,11 @@ import pytest
 from drift_lab.contract import Column, Contract, infer_contract
 from drift_lab.errors import RegistryError
 from drift_lab.features import model_input
-from drift_lab.profiles import profile, profile_to_json
+from drift_lab.profiles import profile
 from drift_lab.registry import find_reusable, load_champion, register, tracking
 from drift_lab.simulation import simulate
 from drift_lab.sources import read
+from drift_lab.stored import profile_to_json
 from drift_lab.training import Trained, train
 
 

@@ -168,7 +168,7 @@ def test_segments_that_differ_but_did_not_change_are_quiet():
     assert [part.verdict.state for part in report.parts] == ["ok", "ok"]
     new = compare(rides(3000, 1), rides(3000, 2).with_columns(region=pl.lit("west")), by="region")
     assert new.parts[0].verdict.state == "not_enough_data" and "region=west" in new.verdict.reason
-    with pytest.raises(SettingsError, match="by: a stored profile has no segments"):
+    with pytest.raises(SettingsError, match="by: the reference is a stored profile"):
         compare(profile(rides(3000, 1)), rides(3000, 2), by="region")
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from . import curves, shares  # noqa: F401  (importing them registers their methods)
+from . import curves, definitions, shares  # noqa: F401  (importing them registers their methods)
 from .budget import ALPHA, Verdict, judge, share_alpha, worst
 from .columns import values_of
 from .contract import Contract, check_schema, kind_of, require
 from .errors import ContractError, SettingsError, SourceError, options
 from .figures import histogram
-from .methods import METHODS, DriftResult, Method, choose, evaluate
+from .methods import METHODS, DriftResult, Method, choose, evaluate, require_values
 from .profiles import Bins, Profile, Run, count_table, in_threads, profile_segments, whole
 from .reports import Part, Report, Side
 from .sources import read
@@ -56,8 +56,8 @@ def compare(
     before = _reference(reference, columns, contract, time, by, run)  # segment -> profile
     base = before[None]
     wanted, notes = _shared(base, current, columns, (time, *by))
+    _require_a_method(methods, base, wanted, (reference, current))
     groups, cuts = _current(current, base, wanted, time, every, by, run)
-    _require_a_method(methods, base, wanted)
     # a column that is not there any more is one whose every row is missing
     gone = [c for c in base.columns if c not in wanted and columns is None and c in _expected(base, time, by)]
     groups = {key: replace(part, columns=part.columns | {c: base.columns[c].emptied(part.rows) for c in gone})
@@ -68,7 +68,8 @@ def compare(
     each = share_alpha(alpha, sum(map(len, judged.values())))
     samples = _samples(reference, current, base, cuts, judged, exact)
     results = {(key, name): [
-        evaluate(method, known[key].columns[name], groups[key].columns[name], each, pair, window=key[0], segment=key[1])
+        evaluate(method, known[key].columns[name], groups[key].columns[name], each, pair, exact, window=key[0],
+                 segment=key[1])
         for method in judged[key, name]] for (key, name), pair in samples}
     return _report(base, known, groups, {key: [r for name in (*wanted, *gone) for r in results[key, name]]
                                          for key in known}, notes, cuts)
@@ -159,11 +160,15 @@ def _expected(base: Profile, time: str | None, by: Sequence[str]) -> set[str]:
     return set(base.columns) - set(base.contract.of_role("target", "prediction", "score")) - {time, *by}
 
 # %% ../nbs/47_comparison.ipynb #bb3694b2
-def _require_a_method(methods: tuple[str, ...], base: Profile, wanted: list[str]) -> None:
+def _require_a_method(methods: tuple[str, ...], base: Profile, wanted: list[str],
+                      sides: tuple[Table | Profile, Table | Profile]) -> None:
     kinds = {base.columns[name].kind for name in wanted}
     if methods and not any(kinds & set(METHODS[name].kinds) for name in methods):
         raise SettingsError(f"no asked method works on {', '.join(sorted(kinds))} columns, and all compared are; "
                             "`drift-lab methods` says which do")
+    for side in (side for side in sides if isinstance(side, Profile)):
+        for name in wanted:
+            require_values(choose(methods, base.columns[name].kind), base.columns[name], f"the profile {side.name}")
 
 
 def _runnable(base: Profile, current: Profile, name: str, methods: tuple[str, ...]) -> list[Method]:
@@ -183,7 +188,7 @@ def _samples(reference: Table | Profile, current: Table | Profile, base: Profile
     for name in dict.fromkeys(name for _, name in judged):
         keys = [key for key, column in judged if column == name]
         needed = base.columns[name].kind != "categorical" and any(
-            method.exact and exact for key in keys for method in judged[key, name])
+            method.needs_values or exact and method.exact for key in keys for method in judged[key, name])
         later = _values(current, base, name, cuts) if needed else {}
         sooner = _values(reference, base, name, Cuts(by=cuts.by)) if needed else {}
         for key in keys:

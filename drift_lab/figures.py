@@ -50,13 +50,15 @@ def _levels(reference: CategoricalProfile, current: CategoricalProfile) -> Histo
     both: dict[str, float] = {}
     for side in (reference, current):
         for level, count in side.counts.items():
-            both[level] = max(both.get(level, 0.0), count / max(side.size, 1))
+            if reference.knows(level) and current.knows(level):  # else it is no more than a part of the rest
+                both[level] = max(both.get(level, 0.0), count / max(side.size, 1))
     # the new ones first: they are what people look for
     named = sorted(both, key=lambda level: (level in reference.counts, -both[level], level))[:LEVELS]
     named.sort(key=lambda level: (-reference.counts.get(level, 0), level))
     shares = [[side.counts.get(level, 0) / max(side.size, 1) for level in named] for side in (reference, current)]
-    if len(both) > LEVELS:
-        named.append(f"{len(both) - LEVELS:,} more")
+    uncounted = reference.other or current.other
+    if uncounted or len(both) > LEVELS:
+        named.append("all others" if uncounted else f"{len(both) - LEVELS:,} more")
         shares = [[*side, max(0.0, 1 - sum(side))] for side in shares]
     return Histogram("categorical", tuple(named), (), *(tuple(round(s, 6) for s in side) for side in shares))
 

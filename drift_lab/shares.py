@@ -9,12 +9,13 @@ __all__ = ['ALL', 'DECILES', 'FLOOR', 'decile_cuts', 'aligned_counts', 'shares',
 # %% ../nbs/41_shares.ipynb #e82f94fa
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NumericProfile, single_valued
-from .levels import CategoricalProfile, ColumnProfile
+from .levels import ColumnProfile, aligned_levels
 from .methods import drift_method, noise
 from .nulls import LARGE, ChiSquare, HalfNormal, LargestNormal, Null, Steps, dealt, hands
 
@@ -40,16 +41,25 @@ def decile_cuts(
     return np.unique(np.concatenate([[0], inside, atoms, atoms + 1]))
 
 
+@lru_cache(maxsize=1)  # the methods ask one after the other for the same two columns
+def _aligned(reference: ColumnProfile, current: ColumnProfile) -> tuple[NDArray, NDArray, NDArray]:
+    if reference.kind == "categorical":
+        r, c, new = aligned_levels(reference, current)
+    else:
+        cuts = decile_cuts(reference)
+        r, c = (np.add.reduceat(side.counts, cuts).astype(float) for side in (reference, current))
+        new = np.zeros(len(r), bool)
+    for shared in (r, c, new):
+        shared.setflags(write=False)
+    return r, c, new
+
+
 def aligned_counts(
     reference: ColumnProfile,
     current: ColumnProfile,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # rows per bin, shape (k,) each, at least one of the two > 0
-    "Both columns counted over the same bins: levels, or the reference's deciles."
-    if isinstance(reference, CategoricalProfile):
-        levels = sorted(set(reference.counts) | set(current.counts))
-        return tuple(np.array([side.counts.get(level, 0) for level in levels], float) for side in (reference, current))
-    cuts = decile_cuts(reference)
-    return tuple(np.add.reduceat(side.counts, cuts).astype(float) for side in (reference, current))
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # rows per bin, shape (k,) each
+    "Both columns counted over the same bins: levels and at last `other`, or the reference's deciles."
+    return _aligned(reference, current)[:2]
 
 
 def shares(
@@ -76,6 +86,36 @@ def _dealt(term: Callable[[NDArray, NDArray], NDArray], constant: float, root: b
 
     return null
 
+# %% ../nbs/41_shares.ipynb #c22877e3
+def _other(reference: ColumnProfile, current: ColumnProfile) -> tuple[float, float]:
+    "Shares of the bin `other`; 0 where every level has a count of its own."
+    if not (getattr(reference, "other", 0) or getattr(current, "other", 0)):
+        return 0.0, 0.0
+    r, c = shares(reference, current)
+    return float(r[-1]), float(c[-1])
+
+
+def _within(
+    term: Callable[[NDArray, NDArray], NDArray],
+    most: Callable[[float, float], float],  # that the levels in `other`, with shares r and c, can add to the sum
+    least: Callable[[float, float, float], float] | None = None,  # of r, c and the current rows; none: as in one bin
+    root: bool = False,
+):
+    "The error of a sum of terms where some levels are counted as one."
+
+    def error(reference: ColumnProfile, current: ColumnProfile) -> float:
+        r, c = _other(reference, current)
+        if not r + c:
+            return 0.0
+        total = float(term(*shares(reference, current)).sum())
+        one = float(term(np.array([r]), np.array([c]))[0])
+        low = total if least is None else total - one + least(r, c, c * current.size)
+        ends = (max(0.0, end) for end in (low, total, total - one + most(r, c)))
+        low, score, high = (math.sqrt(end) if root else end for end in ends)
+        return max(high - score, score - low)
+
+    return error
+
 # %% ../nbs/41_shares.ipynb #a42c3fc6
 FLOOR = 1e-4  # least share inside a logarithm, as Evidently has it
 
@@ -92,7 +132,9 @@ def _psi_term(r: NDArray, c: NDArray) -> NDArray:
 
 
 @drift_method(*ALL, unit="index", source="Siddiqi 2006; its noise: Yurdakul 2018", usual=0.2,
-              null=_dealt(_psi_term, 1), default=True)
+              null=_dealt(_psi_term, 1), default=True,
+              # no level adds more than (r + c) ln(largest share / floor); below the floor it adds nothing
+              error=_within(_psi_term, lambda r, c: (r + c) * math.log(max(r, c, FLOOR) / FLOOR), lambda *_: 0.0))
 def psi(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Population stability index: sum of (c - r) ln(c / r), shares floored at 0.0001. Usual limit 0.2."
     return float(_psi_term(*shares(reference, current)).sum())
@@ -103,10 +145,25 @@ def _kl_term(r: NDArray, c: NDArray) -> NDArray:
     return _log_ratio(c, np.maximum(r, FLOOR)) + r - c
 
 
-@drift_method(*ALL, unit="nats", source="Kullback & Leibler 1951", usual=0.1, null=_dealt(_kl_term, 1 / 2))
+def _most_kl(r: float, c: float) -> float:
+    return c * math.log(max(c, FLOOR) / FLOOR) + r - c
+
+
+def _least_kl(r: float, c: float, rows: float) -> float:
+    # the log-sum inequality; each level has at least a row, and the floor lends it at most that much
+    return c * math.log(c / (r + FLOOR * rows)) + r - c if c > 0 else r
+
+
+@drift_method(*ALL, unit="nats", source="Kullback & Leibler 1951", usual=0.1, null=_dealt(_kl_term, 1 / 2),
+              error=_within(_kl_term, _most_kl, _least_kl))
 def kl_divergence(reference: ColumnProfile, current: ColumnProfile) -> float:
     "KL(current, reference): sum of c ln(c / r) over bins with c > 0, r floored at 0.0001. Usual limit 0.1."
     return float(max(0.0, _kl_term(*shares(reference, current)).sum()))
+
+
+def _apart(r: float, c: float) -> float:
+    "What two halves of a bin add to most measures if they have nothing in common."
+    return (r + c) / 2
 
 
 def _js_term(r: NDArray, c: NDArray) -> NDArray:
@@ -115,7 +172,7 @@ def _js_term(r: NDArray, c: NDArray) -> NDArray:
 
 
 @drift_method(*ALL, unit="distance", source="Endres & Schindelin 2003", usual=0.1,
-              null=_dealt(_js_term, 1 / (8 * math.log(2)), root=True))
+              null=_dealt(_js_term, 1 / (8 * math.log(2)), root=True), error=_within(_js_term, _apart, root=True))
 def jensen_shannon(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Jensen-Shannon distance: root of the mean divergence (base 2) of both from their average. Usual limit 0.1."
     return float(math.sqrt(max(0.0, _js_term(*shares(reference, current)).sum())))
@@ -125,10 +182,15 @@ def _hellinger_term(r: NDArray, c: NDArray) -> NDArray:
     return (np.sqrt(r) - np.sqrt(c)) ** 2 / 2
 
 
-@drift_method(*ALL, unit="distance", source="Hellinger 1909", usual=0.1, null=_dealt(_hellinger_term, 1 / 8, root=True))
+@drift_method(*ALL, unit="distance", source="Hellinger 1909", usual=0.1, null=_dealt(_hellinger_term, 1 / 8, root=True),
+              error=_within(_hellinger_term, _apart, root=True))
 def hellinger(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Hellinger distance: root of half the sum of (root r - root c)^2. Usual limit 0.1."
     return float(math.sqrt(_hellinger_term(*shares(reference, current)).sum()))
+
+
+def _variation_term(r: NDArray, c: NDArray) -> NDArray:
+    return np.abs(c - r) / 2
 
 
 def _beyond_all(reference: ColumnProfile, current: ColumnProfile) -> Null:
@@ -136,11 +198,11 @@ def _beyond_all(reference: ColumnProfile, current: ColumnProfile) -> Null:
     return ChiSquare(_bins(reference, current), noise(reference, current) / 4, root=True)
 
 
-@drift_method(*ALL, unit="share", source="Gibbs & Su 2002", usual=0.1, null=_beyond_all)
+@drift_method(*ALL, unit="share", source="Gibbs & Su 2002", usual=0.1, null=_beyond_all,
+              error=_within(_variation_term, _apart))
 def total_variation(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Total variation: half the sum of |c - r|, the share of rows that changed bin. Usual limit 0.1."
-    r, c = shares(reference, current)
-    return float(np.abs(c - r).sum() / 2)
+    return float(_variation_term(*shares(reference, current)).sum())
 
 
 def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null:
@@ -149,7 +211,16 @@ def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null:
     return LargestNormal(np.sqrt(pooled * (1 - pooled) * noise(reference, current)))
 
 
-@drift_method(*ALL, unit="share", source="Chebyshev's distance", usual=0.1, null=_cells)
+def _largest_within(reference: ColumnProfile, current: ColumnProfile) -> float:
+    r, c = shares(reference, current)
+    one = max(_other(reference, current))  # if a single level is all of `other`, and only in one window
+    if not one:
+        return 0.0
+    sure, score = np.abs(c - r)[:-1].max(initial=0.0), np.abs(c - r).max()
+    return float(max(one - score, score - sure))
+
+
+@drift_method(*ALL, unit="share", source="Chebyshev's distance", usual=0.1, null=_cells, error=_largest_within)
 def l_infinity(reference: ColumnProfile, current: ColumnProfile) -> float:
     "L-infinity distance: the largest |c - r| of any bin. Usual limit 0.1."
     r, c = shares(reference, current)
@@ -168,6 +239,13 @@ def chi2_of_counts(
     return float(((r * math.sqrt(m / n) - c * math.sqrt(n / m)) ** 2 / (r + c)).sum())
 
 
+def _pearson_within(reference: ColumnProfile, current: ColumnProfile) -> float:
+    r, c = _other(reference, current)
+    n, m = reference.size, current.size
+    # apart from each other, the rows of `other` add m r + n c; a sum of squares is at least that of the whole
+    return m * r + n * c - n * m * (r - c) ** 2 / (n * r + m * c) if r + c else 0.0
+
+
 def _pearson_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     "The statistic's own distribution, with small bins too; in large ones a chi-square."
     n, m = max(reference.size, 1), max(current.size, 1)
@@ -178,7 +256,7 @@ def _pearson_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
 
 @drift_method("categorical", unit="statistic", source="Pearson 1900; its limit: Cohen 1988, w = 0.1",
               usual=lambda reference, current: 0.04 / noise(reference, current),
-              null=_pearson_noise, default=True)
+              null=_pearson_noise, error=_pearson_within, default=True)
 def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Pearson's chi-square of the 2 x k table of counts, no continuity correction. Usual limit: Cohen's w = 0.1."
     return chi2_of_counts(*aligned_counts(reference, current))
@@ -220,8 +298,9 @@ def _unseen_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     return Steps(np.arange(longest) / m, chances / chances.sum())
 
 
-@drift_method("categorical", unit="share", source="Good 1953", usual=0.005, null=_unseen_noise, default=True)
+@drift_method("categorical", unit="share", source="Good 1953", usual=0.005, null=_unseen_noise, default=True,
+              error=lambda reference, current: _other(reference, current)[1])
 def new_level(reference: ColumnProfile, current: ColumnProfile) -> float:
-    "Share of rows whose level the reference never had. Usual limit 0.005."
-    unseen = sum(count for level, count in current.counts.items() if level not in reference.counts)
-    return unseen / max(current.size, 1)
+    "Share of rows whose level the reference never had, of levels where that is certain. Usual limit 0.005."
+    _, rows, new = _aligned(reference, current)
+    return float(rows[new].sum() / max(current.size, 1))

@@ -1,6 +1,7 @@
 "Every registered method, held to what a drift score has to be. A new method is covered by being registered."
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy import stats
 import drift_lab.comparison  # noqa: F401  (registers the methods)
 from drift_lab import compare, profile
 from drift_lab.contract import Column, Contract
+from drift_lab.errors import SettingsError
+from drift_lab.levels import CategoricalProfile, _order
 from drift_lab.methods import METHODS, evaluate
 from drift_lab.shares import FLOOR
 from drift_lab.tables import SAMPLE_ROWS
@@ -21,6 +24,7 @@ from drift_lab.tables import SAMPLE_ROWS
 PAIRS = [pytest.param(m, kind, id=f"{m.name}-{kind}") for m in METHODS.values() for kind in m.kinds]
 EXACT = [pytest.param(m, id=m.name) for m in METHODS.values() if m.exact]
 ALL = list(METHODS)
+OURS = [name for name in ALL if not METHODS[name].needs_values]
 steadily = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 
@@ -57,6 +61,16 @@ def finite(series: pl.Series) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
+def score(method, reference: pl.Series, current: pl.Series, like: pl.Series | None = None) -> float:
+    "A method's score of two columns, over the bins of the first unless it is said whose."
+    base = profile((reference if like is None else like).to_frame(), contract=one_column(reference))
+    sides = [profile(side.to_frame(), like=base).columns["x"] for side in (reference, current)]
+    if not method.needs_values:
+        return method.score(*sides)
+    values = (None, None) if sides[0].kind == "categorical" else (finite(reference), finite(current))
+    return method.score(*sides, *values)
+
+
 # what is known about a method
 
 
@@ -72,15 +86,18 @@ def test_a_method_says_what_it_is(method):
 
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_zero_against_itself(method, kind):
-    one, same = columns(made(kind, 3000, 1), made(kind, 3000, 1))
-    assert method.score(one, same) <= 1e-9 + (method.error(one, same) if method.error else 0)
-    result = evaluate(method, one, same, 0.05)
+    series = made(kind, 3000, 1)
+    one, same = columns(series, series)
+    # where a share is taken from 1, what is left is rounded, and its root is larger
+    assert score(method, series, series) <= 1e-7 + (method.error(one, same) if method.error else 0)
+    values = None if kind == "categorical" else (finite(series), finite(series))
+    result = evaluate(method, one, same, 0.05, values)
     assert not result.drifted and (result.p_value is None or result.p_value > 0.3)
 
 
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_grows_with_a_growing_shift(method, kind):
-    scores = [method.score(*columns(made(kind, 4000, 1), made(kind, 4000, 1, shift)))
+    scores = [score(method, made(kind, 4000, 1), made(kind, 4000, 1, shift))
               for shift in (0, 0.25, 0.5, 1, 2, 3)]
     assert all(later >= earlier - 1e-12 for earlier, later in zip(scores, scores[1:], strict=False)), scores
     assert scores[-1] > scores[0]
@@ -89,13 +106,12 @@ def test_grows_with_a_growing_shift(method, kind):
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_the_order_of_rows_does_not_matter(method, kind):
     before, after = made(kind, 2000, 1), made(kind, 3000, 2, 0.3)
-    base = profile(before.to_frame(), contract=one_column(before))
-    scores = [method.score(base.columns["x"], profile(rows.to_frame(), like=base).columns["x"])
+    scores = [score(method, before, rows)
               for rows in (after, after.sort(), after.shuffle(seed=3))]
     assert scores[1:] == pytest.approx(scores[:1] * 2, rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize(("method", "kind"), PAIRS)
+@pytest.mark.parametrize(("method", "kind"), [pair for pair in PAIRS if not pair.values[0].needs_values])
 def test_parts_add_up_to_the_whole(method, kind):
     before, after = made(kind, 2000, 1), made(kind, 3000, 2, 0.3)
     base = profile(before.to_frame(), contract=one_column(before))
@@ -160,7 +176,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_every_number_is_finite(case, exact):
     reference, current = (side.to_frame() for side in HOSTILE[case])
-    report = compare(reference, current, methods=ALL, exact=exact, contract=one_column(reference["x"]))
+    report = compare(reference, current, methods=OURS, exact=exact, contract=one_column(reference["x"]))
     assert report.results, "something is said about it"
     for result in report.results:
         assert math.isfinite(result.score) and result.score >= 0, result
@@ -169,6 +185,18 @@ def test_every_number_is_finite(case, exact):
         assert result.p_value is None or 0 <= result.p_value <= 1, result
     again = type(report).from_json(report.to_json())
     assert again.results == report.results
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_other_tools_definitions_give_a_number_or_say_why_not(case):
+    reference, current = (side.to_frame() for side in HOSTILE[case])
+    for name in (name for name in ALL if name not in OURS):
+        try:
+            report = compare(reference, current, methods=["missing", name], contract=one_column(reference["x"]))
+        except SettingsError as error:
+            assert str(error).startswith("x: no ") and "bins over" in str(error)
+            continue
+        assert all(math.isfinite(result.score) and result.score >= 0 for result in report.results), (name, report)
 
 
 def test_infinities_are_left_out_and_named():
@@ -239,6 +267,123 @@ def test_p_values_agree_with_scipy():
     assert result.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=0.02)
 
 
+# against Evidently, by its own functions, on frames as it gets them
+
+MEASURES = ("psi", "kl_divergence", "jensen_shannon", "hellinger", "wasserstein")
+
+
+def evidently_score(name: str, before: pl.Series, after: pl.Series) -> float:
+    from evidently.legacy.calculations import stattests
+    from evidently.legacy.core import ColumnType
+
+    test = {"kl_divergence": stattests.kl_div_stat_test, "psi": stattests.psi_stat_test,
+            "jensen_shannon": stattests.jensenshannon_stat_test, "hellinger": stattests.hellinger_stat_test,
+            "wasserstein": stattests.wasserstein_stat_test}[name]
+    kind = ColumnType.Numerical if before.dtype.is_numeric() else ColumnType.Categorical
+    function = stattests.get_stattest(before.to_pandas(), after.to_pandas(), kind.value, test)
+    clean = (side.to_pandas().replace([-np.inf, np.inf], np.nan).dropna() for side in (before, after))
+    return float(function(*clean, kind, 0.1).drift_score)
+
+
+def gaps_in(rng: np.random.Generator, values) -> pl.Series:
+    series = pl.Series("x", values)
+    return series.set(pl.Series(rng.random(len(series)) < 0.03), None)
+
+
+def tables_of_other_tools() -> dict[str, tuple[pl.Series, pl.Series]]:
+    rng = np.random.default_rng(17)
+    whole = [pl.Series("x", rng.integers(low, low + 22, 90_000)) for low in (0, 1)]
+    return {
+        "normal": (gaps_in(rng, rng.normal(size=4000)), gaps_in(rng, rng.normal(0.2, 1.1, 3000))),
+        "not numbers": (numbers(*rng.normal(size=300), math.inf, math.nan), numbers(*rng.normal(size=200), -math.inf)),
+        "skewed": (gaps_in(rng, rng.lognormal(size=4000)), gaps_in(rng, rng.lognormal(0.1, 1.2, 9000))),
+        "disjoint": (pl.Series("x", rng.normal(size=500)), pl.Series("x", rng.normal(9, 1, 400))),
+        "few values": (pl.Series("x", rng.poisson(4, 3000)), pl.Series("x", rng.poisson(5, 3000))),
+        "whole": tuple(whole),
+        "whole, some missing": (gaps_in(rng, whole[0]), whole[1]),
+        "constant": (numbers(*[2.0] * 40), numbers(*[2.0] * 20, 3.0)),
+        "names": (gaps_in(rng, rng.choice(list("abcd"), 900)), gaps_in(rng, rng.choice(list("bcdef"), 700))),
+        "rare name": (pl.Series("x", ["a"] * 20_000 + ["b"]), pl.Series("x", ["a"] * 20_000 + ["c"] * 3)),
+    }
+
+
+@pytest.mark.parametrize("case", tables_of_other_tools())
+def test_evidentlys_definitions_are_evidentlys(case):
+    before, after = tables_of_other_tools()[case]
+    kind = one_column(before).column("x").kind
+    names = [name for name in MEASURES if kind in METHODS[f"{name}:evidently"].kinds]
+    report = compare(before.to_frame(), after.to_frame(), methods=[f"{name}:evidently" for name in names],
+                     contract=one_column(before))
+    assert len(report.results) == len(names) >= 4
+    for name, result in zip(names, report.results, strict=True):
+        assert result.score == pytest.approx(evidently_score(name, before, after), rel=1e-9, abs=1e-12), name
+        assert result.limit == 0.1 and result.p_value is None
+
+
+def test_evidentlys_and_nannymls_definitions_work_by_window_and_segment():
+    rng = np.random.default_rng(4)
+    frame = pl.DataFrame({"x": rng.normal(size=3000), "part": rng.choice(["p", "q"], 3000)})
+    later = frame.with_columns(pl.col("x") * 1.3)
+    report = compare(frame, later, methods=["psi:evidently", "hellinger:nannyml", "ks"], columns=["x"], by="part")
+    for result in (result for result in report.results if result.method == "psi:evidently"):
+        part = pl.col("part") == result.segment.removeprefix("part=")
+        expected = evidently_score("psi", frame.filter(part)["x"], later.filter(part)["x"])
+        assert result.score == pytest.approx(expected, rel=1e-9)
+    assert any(result.error_bound > 0 for result in report.results if result.method == "ks"), "still from the profile"
+
+
+# against NannyML 0.13.1 on NumPy 2.4.6, computed once with its own classes, since it cannot be installed beside ours:
+#     method = MethodFactory.create(key, kind, chunker=SizeBasedChunker(10**7), threshold=ConstantThreshold(upper=0.1))
+#     method.fit(pd.Series(x, name="x")).calculate(pd.Series(y, name="x"))
+# with key "jensen_shannon", "hellinger", "kolmogorov_smirnov", "wasserstein", "chi2", "l_infinity"
+
+NANNYML = {
+    "normal": {"jensen_shannon:nannyml": 0.1021422833414945, "hellinger:nannyml": 0.08918751844222907,
+               "ks:nannyml": 0.09016666666666667, "wasserstein:nannyml": 0.18259971843026213},
+    "whole": {"jensen_shannon:nannyml": 0.19784172556103705, "hellinger:nannyml": 0.16672627816016422,
+              "ks:nannyml": 0.17466666666666666, "wasserstein:nannyml": 0.9905},
+    "large": {"jensen_shannon:nannyml": 0.07036291892196679, "hellinger:nannyml": 0.06285615141735906,
+              "ks:nannyml": 0.04714013258711669, "wasserstein:nannyml": 0.5062996650243043},
+    "two levels": {"jensen_shannon:nannyml": 0.07668009188599655, "hellinger:nannyml": 0.06386253967139928,
+                   "chi2:nannyml": 10.548484848484849, "l_infinity": 0.09000000000000002,
+                   "jensen_shannon": 0.07668009188599655, "hellinger": 0.06386253967139928},
+    "new levels": {"jensen_shannon:nannyml": 0.5618186720819859, "hellinger:nannyml": 0.5600887176579652,
+                   "chi2:nannyml": 522.2796882793973, "l_infinity": 0.24, "chi2": 522.2796882793973},
+}
+
+
+@pytest.mark.parametrize("case", NANNYML)
+def test_nannymls_definitions_are_nannymls(case):
+    rng = np.random.RandomState(43)  # the generator whose numbers NumPy never changes
+    large = rng.lognormal(size=12_000), np.append(rng.lognormal(0.1, 1.1, 5_000), [-3.0, -2.5, 900.0])
+    x, y = {
+        "normal": (rng.normal(size=3000), rng.normal(0.2, 1.1, 2_000)),
+        "whole": (rng.poisson(4, 3_000), rng.poisson(5, 2_000)),
+        "large": large,
+        "two levels": (np.repeat(["a", "b"], [420, 580]), np.repeat(["a", "b"], [255, 245])),
+        "new levels": (rng.choice(list("abcd"), 900), rng.choice(list("bcdef"), 700)),
+    }[case]
+    report = compare(pl.DataFrame({"x": x}), pl.DataFrame({"x": y}), methods=list(NANNYML[case]),
+                     contract=one_column(pl.Series("x", x)))
+    assert {result.method: result.score for result in report.results} == pytest.approx(NANNYML[case], rel=1e-9)
+
+
+def test_what_needs_the_rows_says_so_of_a_stored_profile(tmp_path):
+    frame = pl.DataFrame({"x": RNG.normal(size=300), "bike": RNG.choice(["city", "road"], 300)})
+    stored = profile(frame, name="kept")
+    for sides in ((stored, frame), (frame, profile(frame, like=stored, name="kept"))):
+        with pytest.raises(SettingsError, match="x: psi:evidently needs the rows, which the profile kept does not hold"):
+            compare(*sides, methods=["psi:evidently"])
+    assert compare(stored, frame, methods=["psi:evidently"], columns=["bike"]).results[0].score == 0  # from its counts
+
+
+def test_other_tools_definitions_do_not_guess_at_levels_that_were_not_counted():
+    frame = pl.DataFrame({"name": [f"name {i}" for i in range(30_000)]})
+    base = profile(frame, contract=Contract((Column("name", "categorical"),)))
+    with pytest.raises(SettingsError, match="name: more levels than a profile counts"):
+        compare(base, frame, methods=["psi:evidently"])
+
+
 # the measures of shares, by their textbook definitions on NumPy's deciles
 
 
@@ -279,18 +424,46 @@ def test_measures_of_shares_of_levels(counts, others):
         assert METHODS[name].score(*sides) == pytest.approx(expected, rel=1e-9, abs=2e-8), name
 
 
-# what binning hides is within the bound
+# what is not counted level by level, or hidden by binning, is within the bound
+
+
+def with_fewer_counts(column: CategoricalProfile, levels: int, named: frozenset[str]) -> CategoricalProfile:
+    "As if a profile counted no more levels than this beside the named ones."
+    kept = sorted((level for level in column.counts if level not in named), key=_order)[:levels]
+    counts = {level: rows for level, rows in column.counts.items() if level in named or level in kept}
+    return replace(column, counts=counts, named=named, other=column.size - sum(counts.values()))
+
+
+@pytest.mark.parametrize("method", [pytest.param(METHODS[name], id=name) for name in OURS
+                                    if "categorical" in METHODS[name].kinds and METHODS[name].error])
+@settings(steadily, max_examples=200)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 30, 3000]), st.sampled_from([0.3, 1.0, 3.0]), st.booleans())
+def test_levels_that_were_not_counted_are_within_the_bound(method, seed, levels, spread, disjoint):
+    rng = np.random.default_rng(seed)
+    rows = rng.lognormal(0, spread, (2, levels)).astype(int) * (rng.random((2, levels)) < 0.7)
+    if disjoint:
+        rows[1] *= rows[0] == 0
+    rows[:, 0] += 1
+    whole = [CategoricalProfile("x", "categorical", int(side.sum()), 0,
+                                {f"level {i}": n for i, n in enumerate(side.tolist()) if n}) for side in rows]
+    few = with_fewer_counts(whole[0], int(rng.integers(1, levels + 1)), frozenset())
+    few = few, with_fewer_counts(whole[1], int(rng.integers(1, levels + 1)), frozenset(few.counts))
+    gap = abs(method.score(*few) - method.score(*whole))
+    assert gap <= method.error(*few) + 1e-9 * max(1.0, method.score(*whole))
+    assert method.error(*whole) == 0 and method.score(*few) >= 0
+
 
 
 @st.composite
 def samples(draw):
-    "Two samples, and one whose quantiles are the bins: ties, atoms, whole numbers, outliers, values out of range."
+    """Two samples, and one whose quantiles are the bins: ties, atoms, whole numbers, constants, outliers, values out of
+    range, NaN and infinite ones."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def one():
         n = draw(st.sampled_from([1, 2, 7, 60, 900, 4000]))
         x = rng.normal(draw(st.sampled_from([0, 0, 0.3, 5])), draw(st.sampled_from([1, 0.2, 3])), n)
-        shape = draw(st.sampled_from(["normal", "whole", "atom", "ties", "heavy", "offset"]))
+        shape = draw(st.sampled_from(["normal", "whole", "atom", "ties", "heavy", "offset", "constant", "holes"]))
         if shape == "whole":
             return np.round(4 * x).astype(np.int64)
         if shape == "atom":
@@ -299,6 +472,10 @@ def samples(draw):
             return np.round(x, 1)
         if shape == "heavy":
             return np.append(x, [1e6, -1e4][: draw(st.integers(0, 2))])
+        if shape == "constant":
+            return np.full(n, np.round(x[0]))
+        if shape == "holes":
+            return np.concatenate([x, [math.nan] * (n // 9), [math.inf, -math.inf]])
         return 1e9 + 1e-3 * x if shape == "offset" else x
 
     return one(), one(), one()
@@ -311,6 +488,7 @@ def test_measured_error_is_within_the_bound(method, drawn):
     bins, x, y = (pl.DataFrame({"x": side}) for side in drawn)
     base = profile(bins, contract=one_column(bins["x"]))
     reference, current = (profile(side, like=base).columns["x"] for side in (x, y))
+    drawn = [side[np.isfinite(side)] for side in drawn]
     score = method.score(reference, current)
     exact = method.exact(drawn[1], drawn[2])
     bound = method.error(reference, current) if method.error else 0.0
@@ -361,7 +539,8 @@ REPETITIONS = 400
 def p_values() -> dict[str, list[float]]:
     rng, found = np.random.default_rng(2026), {}
     for _ in range(REPETITIONS):
-        for result in compare(unchanged(rng, 300), unchanged(rng, 500), methods=ALL).results:
+        known = [name for name in ALL if METHODS[name].null]
+        for result in compare(unchanged(rng, 300), unchanged(rng, 500), methods=known).results:
             found.setdefault(f"{result.method}", {}).setdefault(result.column, []).append(result.p_value)
     return found
 

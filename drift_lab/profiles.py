@@ -162,7 +162,8 @@ def count_table(
         if len(table.pieces) < READERS:  # too few pieces to keep all readers busy: share out the columns evenly
             groups = min(-(-groups // READERS) * READERS, max(len(names), 1))
     shares = [bins.only(names[i::groups]) for i in range(groups)]
-    tasks = [partial(count_piece, table, piece, share, cuts) for piece in table.pieces for share in shares]
+    alone = replace(table, pieces=())  # a task that travels takes its own piece along, not all of them
+    tasks = [partial(count_piece, alone, piece, share, cuts) for piece in table.pieces for share in shares]
     sums: list[dict[Key, Profile]] = [{} for _ in shares]
     for i, counted in enumerate(run(tasks)):
         whole = sums[i % groups]

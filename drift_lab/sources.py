@@ -7,8 +7,10 @@ __all__ = ['read', 'files_of']
 
 # %% ../nbs/11_sources.ipynb #7c20f4cd
 import glob
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,14 +40,14 @@ def _parquet(name: str, paths: list[str]) -> Table:
             was, now = next((a, b) for a, b in zip(schema, own, strict=True) if a.type != b.type)
             raise SourceError(f"{path}: {now.name} is stored as {now.type}, and in {paths[0]} as {was.type}; "
                               "store both alike, or read them apart") from None
-        found.append((path, metadata))
+        found.append(_Footer(path, metadata))
     texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     schema = pa.schema([f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in texts else f for f in schema])
     pieces = []
-    for path, metadata in found:
-        rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    for footer in found:
+        rows = [footer.metadata.row_group(i).num_rows for i in range(footer.metadata.num_row_groups)]
         for groups in _gathered(rows):
-            pieces.append(Piece(partial(_row_groups, path, metadata, texts, schema, groups),
+            pieces.append(Piece(partial(_row_groups, footer, texts, schema, groups),
                                 sum(rows[i] for i in groups), columnar=True))
     return Table(name, schema, tuple(pieces))
 
@@ -69,9 +71,29 @@ def _parquet_file(path: str, **options: Any) -> "pq.ParquetFile":
         raise SourceError(f"{path}: cannot be read as Parquet ({first_line(e)}); is the file whole?") from None
 
 
-def _row_groups(path: str, metadata: "pq.FileMetaData", texts: list[str], schema: pa.Schema, groups: list[int],
+@dataclass(frozen=True)
+class _Footer:
+    "Where in a Parquet file its row groups are. It grows with them, so a piece that travels reads it again there."
+
+    path: str
+    metadata: "pq.FileMetaData"
+
+    def __reduce__(self) -> tuple[Callable, tuple[str, int, int]]:
+        # from another folder the same file
+        return _footer, (os.path.abspath(self.path), self.metadata.num_rows, self.metadata.serialized_size)
+
+
+def _footer(path: str, rows: int, size: int) -> _Footer:
+    with _parquet_file(path) as file:
+        found = file.metadata
+    if (found.num_rows, found.serialized_size) != (rows, size):
+        raise SourceError(f"{path}: another file than the one that was opened; leave it as it is while it is read")
+    return _Footer(path, found)
+
+
+def _row_groups(footer: _Footer, texts: list[str], schema: pa.Schema, groups: list[int],
                 columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-    with _parquet_file(path, metadata=metadata, read_dictionary=texts) as file:
+    with _parquet_file(footer.path, metadata=footer.metadata, read_dictionary=texts) as file:
         # threads of our own read other pieces meanwhile
         for batch in file.iter_batches(rows, row_groups=groups, columns=columns, use_threads=False):
             yield _widened(batch, schema)

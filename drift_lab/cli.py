@@ -77,6 +77,7 @@ def profile_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Table to profile: file or glob.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here (JSON).")] = None,
     like: Annotated[Path | None, typer.Option(metavar="FILE", help="Count over this stored profile's bins.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Count on this Dask scheduler's workers.")] = None,
 ) -> int:
     """Keep what drift is computed from, in a small file.
 
@@ -85,7 +86,13 @@ def profile_command(
     from drift_lab.reports import write_text
     from drift_lab.stored import load_profile, profile_to_json
 
-    made = profile(source, like=load_profile(like) if like else None)
+    reference = load_profile(like) if like else None
+    if dask:
+        from drift_lab.flows.scale import on_cluster
+
+        made = on_cluster(dask, profile, source, like=reference)
+    else:
+        made = profile(source, like=reference)
     if output:
         write_text(output, profile_to_json(made) + "\n")
         say(f"{output}: {made.rows:,} rows, {len(made.columns)} columns")

@@ -126,7 +126,7 @@ def state_folder() -> Path:  # absolute
 def tool_settings(
     home: Path,  # the state folder
 ) -> dict[str, str]:  # environment variable -> value
-    "What MLflow, Prefect, Jupyter and Plotly are told."
+    "What MLflow, Prefect, Dask, Jupyter and Plotly are told."
     return {
         "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
         "PREFECT_HOME": str(home / "prefect"),
@@ -137,6 +137,7 @@ def tool_settings(
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DASK_LOGGING__DISTRIBUTED": "warning",
         "PLOTLY_RENDERER": "plotly_mimetype",  # figures as data; pages bring the script that draws them
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",

@@ -21,8 +21,8 @@ from drift_lab.profiles import Profile, Task
 from drift_lab.windows import Key
 
 T = TypeVar("T")
-SPREAD = 64  # shares of a small table, so that every worker finds some
-AT_ONCE = 40  # tasks of a share at most: seconds of work, beside which Prefect's milliseconds do not count
+SHARES = 256  # of a table: some for every worker, and few enough, as Prefect takes its time for each whatever is in it
+AT_ONCE = 1000  # tasks of a share at most, whose answers wait together in a worker's memory: some 60 MB
 
 
 @task(retries=2, retry_delay_seconds=1)
@@ -35,7 +35,7 @@ def on_workers(tasks: list[Task]) -> Iterator[dict[Key, Profile]]:
     """Within a flow: run tasks on its cluster; the results come in the order of the tasks.
 
     Raises SourceError for a table that cannot be read from elsewhere, RunError."""
-    size = min(AT_ONCE, -(-len(tasks) // SPREAD)) or 1
+    size = min(AT_ONCE, -(-len(tasks) // SHARES)) or 1
     # bytes: what Prefect and Dask would search, value by value, for results of other tasks, is nothing to them
     shares = [_packed(tasks[at : at + size]) for at in range(0, len(tasks), size)]
     waiting = deque(count_share.submit(share) for share in shares)
@@ -65,7 +65,7 @@ def on_cluster(
 
     Raises SettingsError where no scheduler answers, and what `work` raises."""
     if isinstance(cluster, int):  # processes, as a worker that dies takes its process with it
-        local = {"n_workers": cluster, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        local = {"n_workers": cluster, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
         runner = DaskTaskRunner(cluster_kwargs=local)
     else:
         runner = DaskTaskRunner(address=cluster, client_kwargs={"timeout": 10})

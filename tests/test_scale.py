@@ -104,9 +104,9 @@ if __name__ == "__main__":
 def test_a_cluster_gives_the_local_answer(home, server):
     said = ended(started(home, server, EQUAL))
     assert said == "frame: other machines cannot read this; write it to Parquet files that they see\n"
-    request = urllib.request.Request(f"{server}/task_runs/filter", b"{}", {"content-type": "application/json"})
-    runs = json.load(urllib.request.urlopen(request, timeout=30))
-    assert len(runs) >= 2 + 8 + 8 and {run["state_type"] for run in runs} == {"COMPLETED"}
+    request = urllib.request.Request(f"{server}/flow_runs/filter", b"{}", {"content-type": "application/json"})
+    (run,) = json.load(urllib.request.urlopen(request, timeout=30))
+    assert run["state_type"] == "COMPLETED"
 
 
 KILLED = """

@@ -372,7 +372,8 @@ def test_what_needs_the_rows_says_so_of_a_stored_profile(tmp_path):
     frame = pl.DataFrame({"x": RNG.normal(size=300), "bike": RNG.choice(["city", "road"], 300)})
     stored = profile(frame, name="kept")
     for sides in ((stored, frame), (frame, profile(frame, like=stored, name="kept"))):
-        with pytest.raises(SettingsError, match="x: psi:evidently needs the rows, which the profile kept does not hold"):
+        needs = "x: psi:evidently needs the rows, which the profile kept does not hold"
+        with pytest.raises(SettingsError, match=needs):
             compare(*sides, methods=["psi:evidently"])
     assert compare(stored, frame, methods=["psi:evidently"], columns=["bike"]).results[0].score == 0  # from its counts
 

@@ -47,6 +47,14 @@ def in_words(result: DriftResult) -> str:
     return f"{place}{result.column}: {result.method} {result.score:.3g}{unit}, limit {result.limit:.3g}"
 
 
+def _together(results: Sequence[DriftResult]) -> str:
+    "What the methods of whole rows say; empty where none was asked for."
+    joint = [r for r in results if r.kind == "joint"]
+    moved = [f"{r.method} of {r.column}" for r in joint if r.drifted]
+    return f"how columns go together changed: {'; '.join(moved)}" if moved else (
+        "how columns go together did not change" if joint else "")
+
+
 def judge(
     results: Sequence[DriftResult],
     harm: Harm | None = None,  # what the labels say, where there are any
@@ -54,12 +62,13 @@ def judge(
 ) -> Verdict:
     "`harm` if the model's errors rose beyond their limit, else `drift` if any column did, else `ok`."
     moved = sorted((r for r in results if r.drifted), key=lambda r: -r.score / max(r.limit, 1e-300))
-    columns = list(dict.fromkeys(r.column for r in moved))
-    judged = len({r.column for r in results})
+    columns = list(dict.fromkeys(r.column for r in moved if r.kind != "joint"))
+    judged = len({r.column for r in results if r.kind != "joint"})
     if not results:
         return Verdict("not_enough_data", "nothing could be compared")
     named = ", ".join(columns[:5]) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
-    said = f"{len(columns)} of {judged} columns moved: {named}" if moved else f"none of {judged} columns moved"
+    alone = f"{len(columns)} of {judged} columns moved: {named}" if columns else f"none of {judged} columns moved"
+    said = "; ".join(filter(None, (alone if judged else "", _together(results))))
     evidence = tuple(map(in_words, moved))
     if harm and harm.harmed:
         rose = f"loss rose from {harm.reference_loss:.3g} to {harm.current_loss:.3g}, limit +{harm.limit:.2g}"

@@ -110,9 +110,10 @@ def methods_command() -> int:
 
     import drift_lab.comparison  # noqa: F401  (registers them)
     from drift_lab.methods import METHODS
+    from drift_lab.multivariate import JOINT
 
     grid = Grid("method", "kinds", "definition", "source", box=None)
-    for method in METHODS.values():
+    for method in (*METHODS.values(), *JOINT.values()):
         grid.add_row(method.name + ("*" if method.default else ""), ", ".join(method.kinds), method.doc, method.source)
     console().print(grid)
     console().print("* is run where no method is asked for")

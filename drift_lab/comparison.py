@@ -20,6 +20,7 @@ from .contract import Contract, check_schema, kind_of, require
 from .errors import ContractError, SettingsError, SourceError, options
 from .figures import histogram
 from .methods import METHODS, DriftResult, Method, choose, evaluate, require_values
+from .multivariate import Sides, find_joint, split_names
 from .profiles import Bins, Profile, Run, count_table, in_threads, profile_segments, whole
 from .reports import Part, Report, Side
 from .sources import read
@@ -40,16 +41,18 @@ def compare(
     by: Sequence[str] = (),  # and into segments by these; each is compared with its own rows of the reference
     exact: bool = False,  # statistics from all values instead of profiles, where the method can
     alpha: float = ALPHA,  # probability of a false alarm in the whole comparison
+    seed: int = 0,  # of what the methods of whole rows leave to chance: samples, random features
     run: Run = in_threads,  # what maps the counting over the tables' pieces
 ) -> Report:
     """Has the current table drifted from the reference?
 
     Raises SourceError, ContractError, SettingsError: one line that names file, column or option."""
-    methods, by = tuple(methods), tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
-    choose(methods, "numeric")  # an unknown method is found before anything is read
+    by = tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
+    methods, joint = split_names(methods)  # an unknown method is found before anything is read
     reference, current = _opened(reference), _opened(current)
     for side, name, asked in ((reference, "reference", {"by": by, "exact": exact}),
                               (current, "current", {"time": time, "by": by, "exact": exact})):
+        asked |= dict.fromkeys(joint, True)
         for option in (option for option, given in asked.items() if given and isinstance(side, Profile)):
             raise SettingsError(f"{option}: the {name} is a stored profile, which has no rows to look at any more; "
                                 "give the table itself")
@@ -64,15 +67,17 @@ def compare(
               for key, part in groups.items()}
     known = {key: before[key[1]] for key in groups if key[1] in before}
     judged = {(key, name): _runnable(known[key], groups[key], name, methods)
-              for name in (*wanted, *gone) for key in known}
-    each = share_alpha(alpha, sum(map(len, judged.values())))
+              for name in (*wanted, *gone) for key in known if methods or not joint}
+    each = share_alpha(alpha, sum(map(len, judged.values())) + len(joint) * len(known))
     samples = _samples(reference, current, base, cuts, judged, exact)
     results = {(key, name): [
         evaluate(method, known[key].columns[name], groups[key].columns[name], each, pair, exact, window=key[0],
                  segment=key[1])
         for method in judged[key, name]] for (key, name), pair in samples}
-    return _report(base, known, groups, {key: [r for name in (*wanted, *gone) for r in results[key, name]]
-                                         for key in known}, notes, cuts)
+    together, said = _together(joint, reference, current, base, wanted, cuts, known, groups, seed, run, each)
+    return _report(base, known, groups, {
+        key: [r for name in (*wanted, *gone) for r in results.get((key, name), ())] + together.get(key, [])
+        for key in known}, [*notes, *said], cuts)
 
 # %% ../nbs/47_comparison.ipynb #d5954999
 def _opened(source: Any) -> Table | Profile:
@@ -203,6 +208,19 @@ def _values(table: Table, base: Profile, name: str, cuts: Cuts) -> dict[Key, np.
             kept.setdefault(key, []).append(values_of(part.column(name)))
     scale = 1e-6 if base.columns[name].kind == "datetime" else 1  # methods speak of seconds
     return {key: np.concatenate(values) * scale for key, values in kept.items()}
+
+# %% ../nbs/47_comparison.ipynb #a5af00f7
+def _together(joint: tuple[str, ...], reference: Table | Profile, current: Table | Profile, base: Profile,
+              wanted: list[str], cuts: Cuts, known: dict[Key, Profile], groups: dict[Key, Profile], seed: int, run: Run,
+              each: float) -> tuple[dict[Key, list[DriftResult]], list[str]]:
+    "Results by window and segment, and what to say of them."
+    if not joint:
+        return {}, []
+    columns = tuple(name for name in wanted if base.columns[name].size)
+    if not columns:
+        raise ContractError(f"{base.name}: no compared column has a value; {', '.join(joint)} cannot be computed")
+    sides = Sides(reference, current, base, columns, cuts, seed, run)
+    return find_joint(joint, sides, {key: min(known[key].rows, groups[key].rows) for key in known}, each)
 
 # %% ../nbs/47_comparison.ipynb #6b6bd86a
 def _report(base: Profile, known: dict[Key, Profile], groups: dict[Key, Profile], results: dict[Key, list[DriftResult]],

@@ -9,7 +9,7 @@ __all__ = ['Score', 'METHODS', 'DriftResult', 'Method', 'drift_method', 'noise',
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -30,7 +30,7 @@ class DriftResult:
     limit: float | None = None  # drifted above it; none: for reading only
     p_value: float | None = None  # how often unchanged data score as high; none: not known
     error_bound: float = 0.0  # the exact score is no further away than this
-    kind: Kind = "numeric"
+    kind: Kind | Literal["joint"] = "numeric"  # joint: of several columns together
     window: str | None = None
     segment: str | None = None
 

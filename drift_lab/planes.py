@@ -5,30 +5,33 @@
 # %% auto #0
 __all__ = ['VARIANCE', 'Encoding', 'Plane']
 
-# %% ../nbs/38_planes.ipynb #41558c35
+# %% ../nbs/38_planes.ipynb #7deb18ed
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .joint import CoMoments, codes_of, floats_of
+from .joint import CoMoments, codes_of, floats_of, places_of, rows_times
 from .levels import CategoricalProfile
 from .profiles import Profile
 
-# %% ../nbs/38_planes.ipynb #3f520ca1
+# %% ../nbs/38_planes.ipynb #a17985c6
 @dataclass(frozen=True, eq=False)
 class Encoding:
     "Rows as NannyML encodes them."
 
     numbers: dict[str, float]  # column -> mean, which stands in for a missing value
-    shares: dict[str, dict[str, float]]  # column -> level -> its share, the most frequent level first
+    places: dict[str, dict[str, int]]  # column -> level -> place, the most frequent level first
+    shares: dict[str, NDArray[np.float64]]  # column -> share at each place; of a new level; of a missing one
 
     @classmethod
     def of(cls, base: Profile, columns: tuple[str, ...]) -> "Encoding":
-        kinds = {name: base.columns[name].kind for name in columns}
-        return cls({name: float(base.columns[name].mean) for name, kind in kinds.items() if kind != "categorical"},
-                   {name: _shares(base.columns[name]) for name, kind in kinds.items() if kind == "categorical"})
+        found = {name: base.columns[name] for name in columns}
+        named = {name: column for name, column in found.items() if column.kind == "categorical"}
+        return cls({name: float(column.mean) for name, column in found.items() if name not in named},
+                   {name: places_of(column) for name, column in named.items()},
+                   {name: _shares(column) for name, column in named.items()})
 
     def __call__(self, batch: pa.RecordBatch) -> NDArray[np.float64]:  # shape (n, p), no nan
         x = []
@@ -36,18 +39,16 @@ class Encoding:
             values = floats_of(batch.column(name))
             x.append(np.clip(np.where(np.isnan(values), mean, values), -1e140, 1e140))  # for the squares
         for name, shares in self.shares.items():
-            values = np.array([*shares.values(), 0.0, max(shares.values())])  # a new level, a missing one
-            x.append(values[codes_of(batch.column(name), tuple(shares))])
+            x.append(shares[codes_of(batch.column(name), self.places[name])])
         return np.column_stack(x)
 
 
-def _shares(column: CategoricalProfile) -> dict[str, float]:
-    levels = sorted(column.counts, key=lambda level: (-column.counts[level], level))
-    rows = {level: column.counts[level] for level in levels}
-    rows[levels[0]] += column.missing
-    return {level: count / column.rows for level, count in rows.items()}
+def _shares(column: CategoricalProfile) -> NDArray[np.float64]:
+    rows = np.array([column.counts[level] for level in places_of(column)], float)
+    rows[0] += column.missing
+    return np.array([*rows, 0.0, rows[0]]) / column.rows
 
-# %% ../nbs/38_planes.ipynb #c7476b4d
+# %% ../nbs/38_planes.ipynb #6dba7d5a
 VARIANCE = 0.65  # that the components hold, at least
 
 
@@ -55,13 +56,12 @@ VARIANCE = 0.65  # that the components hold, at least
 class Plane:
     "The reference's main directions, and how far a row is from them."
 
-    encode: Encoding
     mean: NDArray[np.float64]  # shape (p,)
     scale: NDArray[np.float64]  # shape (p,)
     directions: NDArray[np.float64]  # shape (p, k), orthonormal
 
     @classmethod
-    def of(cls, encode: Encoding, moments: CoMoments) -> "Plane":
+    def of(cls, moments: CoMoments) -> "Plane":  # of encoded rows
         n, mean, squares = moments.rows[0, 0], np.diag(moments.means), np.diag(moments.squares)
         eps = np.finfo(np.float64).eps
         constant = squares / n <= n * eps * squares / n + (n * mean * eps) ** 2  # scikit-learn's StandardScaler
@@ -69,10 +69,15 @@ class Plane:
         variances, directions = np.linalg.eigh(moments.products / n / scale[:, None] / scale)
         variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
         if not variances.sum():
-            return cls(encode, mean, scale, directions[:, :0])
+            return cls(mean, scale, directions[:, :0])
         k = int(np.searchsorted(variances.cumsum() / variances.sum(), VARIANCE, side="right")) + 1
-        return cls(encode, mean, scale, directions[:, :k])
+        return cls(mean, scale, directions[:, :k])
 
-    def distances(self, batch: pa.RecordBatch) -> NDArray[np.float64]:  # shape (n,)
-        x = (self.encode(batch) - self.mean) / self.scale
-        return np.linalg.norm(x - x @ self.directions @ self.directions.T, axis=1)
+    def distances(
+        self,
+        rows: NDArray[np.float64],  # encoded, shape (n, p)
+    ) -> NDArray[np.float64]:  # shape (n,)
+        "Euclidean, in standard deviations."
+        x = (rows - self.mean) / self.scale
+        x -= rows_times(rows_times(x, self.directions), self.directions.T)
+        return np.sqrt(np.vecdot(x, x))

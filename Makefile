@@ -32,7 +32,7 @@ test: check  ## every test: check, the notebooks, then tests/ with pytest (ARGS=
 	@echo "== tests"
 	@$(throwaway_home) && $(BIN)/python -m pytest $(ARGS)
 
-bench: env  ## speed and memory beside others, on the same files (ARGS="100000 --rounds 1")
+bench: env  ## speed and memory beside others, on the same files (ARGS="100000x20 --rounds 1")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lab: env  ## JupyterLab on nbs/, on this machine only (ARGS="--port 9000")

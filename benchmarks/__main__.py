@@ -1,102 +1,60 @@
 """Speed and memory of drift_lab beside others, each in a process of its own, in turn, on the same files.
 
-python -m benchmarks [ROWS] [--rounds N]   (make bench): prints a table and writes benchmarks/speed.md
+python -m benchmarks [ROWSxCOLUMNS ...] [--rounds N]   (make bench)
+
+Prints the tables of the sizes it measured, keeps their figures in benchmarks/results, one file for each size, and
+writes benchmarks/speed.md and speed.svg from all that are there.
 """
 import argparse
-import datetime
-import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.data import write_pair
+from benchmarks.peers import CACHE
+from benchmarks.processes import Limits
+from benchmarks.results import Size, load
+from benchmarks.speed import measure_size
+from benchmarks.tables import page, size_table, target_table
+from benchmarks.targets import targets
 
 HERE = Path(__file__).parent
-START = """
-import json, re, sys, time
-reference, current, kept = sys.argv[1:4]
-def peak():  # of this program alone; getrusage would count what its parent had, too
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
-"""
-END = """
-print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak": peak(), "base": base}))
-"""
-CLOCK = """
-base = peak()
-wall, cpu = time.perf_counter(), time.process_time()
-"""
-SCAN = """
-for path in (reference, current):
-    names = [d[0] for d in duckdb.sql(f"select * from '{path}' limit 0").description]
-    sums = ", ".join(f'min("{n}"), max("{n}")' if n.startswith("cat") else f'sum("{n}")' for n in names)
-    duckdb.sql(f"select {sums} from '{path}'").fetchall()
-"""
-PRESET = """
-sides = []
-for path in (reference, current):
-    frame = pandas.read_parquet(path)
-    names = list(frame.columns)
-    kinds = DataDefinition(numerical_columns=[n for n in names if n.startswith("num")],
-                           categorical_columns=[n for n in names if n.startswith("cat")])
-    sides.append(Dataset.from_pandas(frame, data_definition=kinds))
-Report([DataDriftPreset()]).run(sides[1], sides[0]).dict()
-"""
-EVIDENTLY = ("import pandas; from evidently import DataDefinition, Dataset, Report; "
-             "from evidently.presets import DataDriftPreset")
-RUNS = {  # name -> imports, what is measured
-    "DuckDB, bare scan of both files": ("import duckdb; duckdb.sql('set threads = 2')", SCAN),
-    "drift_lab, current file against a stored profile": (
-        "import polars; from drift_lab import compare, load_profile", "compare(load_profile(kept), current).frame"),
-    "drift_lab, both files": (
-        "import polars; from drift_lab import compare", "compare(reference, current).frame"),
-    "Evidently, data drift preset": (EVIDENTLY, PRESET),
-}
+SIZES = ("100000x20", "1000000x20", "5000000x20", "50000000x20", "1000000x50", "100000x1000")
 
 
-def measure(imports: str, work: str, *paths: Path) -> dict[str, float]:
-    "Run code in a fresh process; seconds and MiB, imports not counted."
-    code = START + imports + CLOCK + work + END
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, *map(str, paths)], capture_output=True,
-                          text=True, check=True, env=os.environ | {"DO_NOT_TRACK": "1"})
-    return json.loads(done.stdout.splitlines()[-1])
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=Size.of, metavar="ROWSxCOLUMNS", help=f"default: {' '.join(SIZES)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", choices=("auto", "all", "none"), default="auto", help="auto: up to a million rows")
+    parser.add_argument("--minutes", type=float, default=20.0, help="limit of one process")
+    parser.add_argument("--gib", type=float, default=16.0, help="limit of one process's memory")
+    parser.add_argument("--folder", type=Path, default=HERE, help="where results/, speed.md and speed.svg are written")
+    return parser.parse_args()
 
 
-def table(rows: int, rounds: int, folder: Path) -> str:
-    "Medians over rounds, as Markdown."
-    reference, current = write_pair(folder, rows)
-    kept = folder / "reference.json"
-    from drift_lab.profiles import profile, profile_to_json
+def write_page(folder: Path) -> None:
+    "speed.md and its picture from all sizes that were measured so far."
+    from benchmarks.picture import figure, write_svg
 
-    kept.write_text(profile_to_json(profile(reference)))
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in RUNS}
-    for turn in range(rounds):
-        for name, (imports, work) in RUNS.items():
-            print(f"round {turn + 1} of {rounds}: {name}", file=sys.stderr)
-            found[name].append(measure(imports, work, reference, current, kept))
-    scan = statistics.median(run["cpu"] for run in found["DuckDB, bare scan of both files"])
-    lines = ["| | CPU s | of the scan | wall s | peak above imports, MiB |", "| --- | ---: | ---: | ---: | ---: |"]
-    for name, runs in found.items():
-        cpu, wall = (statistics.median(run[key] for run in runs) for key in ("cpu", "wall"))
-        above = statistics.median(run["peak"] - run["base"] for run in runs)
-        lines.append(f"| {name} | {cpu:.2f} | {cpu / scan:.1f} x | {wall:.2f} | {above:,.0f} |")
-    return "\n".join(lines)
+    results = load(folder / "results")
+    text = page(results, targets(results))
+    if write_svg(figure(results), folder / "speed.svg"):
+        text += "\n![CPU seconds against rows](speed.svg)\n"
+    else:
+        text += "\n(No picture: it is drawn by chromium, which is not installed.)\n"
+    # a table of accuracy is added here: accuracy.table(rows, folder)
+    (folder / "speed.md").write_text(text)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="?", type=float, default=1e6)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        made = table(int(given.rows), given.rounds, Path(folder))
-    said = (f"{int(given.rows):,} rows x 20 columns, two Parquet files; medians of {given.rounds} rounds in turn; "
-            f"{datetime.date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}.\n\n{made}\n")
-    print(said)
-    (HERE / "speed.md").write_text(f"# Speed\n\n{said}")
+    given = asked()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for size in given.sizes or map(Size.of, SIZES):
+        with tempfile.TemporaryDirectory(dir=CACHE) as data:  # not /tmp, which may be in memory: tables take gigabytes
+            made = measure_size(size, given.rounds, given.peers, Limits(given.minutes * 60, given.gib), Path(data),
+                                given.folder / "results")
+        print(f"\n{size.words}\n\n{size_table(made)}\n", flush=True)
+        write_page(given.folder)
+    print(target_table(targets(load(given.folder / "results"))))
 
 
 if __name__ == "__main__":

@@ -41,14 +41,15 @@ def _lines(result: Result, both: bool) -> Iterator[str]:
     for contestant in CONTESTANTS:
         if contestant.both != both:
             continue
-        run, trouble = result.of(contestant.name), result.troubles.get(contestant.name)
+        run, trouble = result.of(contestant.name), result.troubles.get(contestant.name, "").replace("|", "/")
         if run:
-            yield _line(contestant, run, scan, len(result.runs[contestant.name]))
+            runs = f"{len(result.runs[contestant.name])}{f', then {trouble}' if trouble else ''}"
+            yield _line(contestant, run, scan, runs)
         elif trouble:
-            yield f"| {contestant.title} | {trouble.replace('|', '/')} | | | | | | 0 |"
+            yield f"| {contestant.title} | {trouble} | | | | | | 0 |"
 
 
-def _line(contestant: Contestant, run: Run, scan: Run | None, runs: int) -> str:
+def _line(contestant: Contestant, run: Run, scan: Run | None, runs: str) -> str:
     multiple = f"{run.cpu / scan.cpu:.2f} x" if scan else ""
     above = "" if run.above is None else f"{run.above:,.0f}"
     return (f"| {contestant.title} | {run.cpu:.2f} | {multiple} | {run.wall:.2f} | {above} | {run.process_wall:.2f} | "

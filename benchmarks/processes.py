@@ -52,9 +52,11 @@ def run(
         said.seek(0)
         troubles.seek(0)
         error = troubles.read().strip()
-        if over or process.returncode == -9 or "MemoryError" in error[-2000:]:  # -9: the system's own limit
-            raise OverLimit(over or "out of memory")
+        if over:
+            raise OverLimit(over)
         if process.returncode not in answers:
+            if process.returncode == -9 or "MemoryError" in error[-2000:]:  # -9: the system ended it
+                raise OverLimit("out of memory")
             raise Failed((error.splitlines() or [f"exit code {process.returncode}"])[-1][:200])
         return Done(said.read(), wall, used.ru_utime + used.ru_stime, peak)
 

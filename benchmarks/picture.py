@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import plotly.graph_objects as go
-from plotly.colors.qualitative import Dark24
+from plotly.colors import qualitative
 from plotly.offline import get_plotlyjs
 
 from benchmarks.results import Result
@@ -33,7 +33,7 @@ def figure(results: list[Result]) -> go.Figure:
                          mode="lines+markers", line={"width": 4 if ours else 1.5, "dash": None if ours else "dot"})
     made.update_xaxes(title="rows (20 columns)", type="log", exponentformat="power", dtick=1)
     made.update_yaxes(title="CPU seconds of reading and computing", type="log", dtick=1)
-    return made.update_layout(template="plotly_white", colorway=Dark24, title="Cost grows with the rows")
+    return made.update_layout(template="plotly_white", colorway=qualitative.Dark24, title="Cost grows with the rows")
 
 
 def write_svg(made: go.Figure, path: Path) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .columns import numbers_of
 from .levels import CategoricalProfile
 from .profiles import Profile, Run
-from .tables import Piece, Table, fill_nulls, slots, to_arrow
+from .tables import Piece, Table, nulls_of, slots, to_arrow
 from .windows import Cuts, Key, parts_of
 
 # %% ../nbs/36_joint.ipynb #1c744c38
@@ -30,7 +30,7 @@ def floats_of(
     "A column of numbers, row by row; dates in microseconds."
     numbers = numbers_of(column)
     values = slots(numbers, np.dtype(str(numbers.type).replace("double", "float64"))).astype(np.float64)
-    fill_nulls(values, numbers, np.nan)
+    values[nulls_of(numbers)] = np.nan
     values[~np.isfinite(values)] = np.nan
     return values
 
@@ -60,7 +60,7 @@ def codes_of(
     at = np.array([*(-1 if name is None else places.get(name, len(places)) for name in names), -1])
     indices = column.indices.cast(pa.int64())
     codes = slots(indices, np.dtype(np.int64)).copy()
-    fill_nulls(codes, indices, len(names))
+    codes[nulls_of(indices)] = len(names)
     return at[codes]
 
 # %% ../nbs/36_joint.ipynb #3e02ee48

@@ -223,3 +223,12 @@ if TABLES:  # they are no part of the repository
         assert expected.get(path.stem, set()) <= set(report.frame.filter("drifted")["column"])
         same = compare(frame, frame)
         assert same.verdict.state == "ok" and max(r.score - r.error_bound for r in same.results) < 1e-6
+
+
+def test_a_clock_with_a_time_zone_beside_one_without_is_named():
+    naive = pl.DataFrame({"seen": pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 2, 1), "1h", eager=True)
+                          .sample(fraction=1, shuffle=True, seed=0)})
+    zoned = naive.with_columns(pl.col("seen").dt.replace_time_zone("Europe/Oslo"))
+    report = compare(naive, zoned)
+    assert [note for note in report.notes if note.startswith("seen: in Europe/Oslo in one table")]
+    assert not [note for note in compare(zoned, zoned).notes if "time zone" in note]

@@ -7,7 +7,7 @@ __all__ = ['JOINT', 'SAMPLE', 'FOLDS', 'ROWS', 'KNOWN', 'FEWEST', 'Sides', 'Find
            'correlation_noise', 'correlation', 'pca_reconstruction', 'mmd', 'auc', 'cross_fitted_auc',
            'domain_classifier', 'split_names', 'find_joint']
 
-# %% ../nbs/47_multivariate.ipynb #a9863ce1
+# %% ../nbs/47_multivariate.ipynb #7dec541a
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ from .profiles import Profile, Run, in_threads
 from .tables import Table, sample_rows
 from .windows import Cuts, Key
 
-# %% ../nbs/47_multivariate.ipynb #9cbb6dbd
+# %% ../nbs/47_multivariate.ipynb #2c20bd29
 @dataclass(frozen=True)
 class Sides:
     "The two tables that are compared, row by row."
@@ -111,7 +111,7 @@ def joint_method(unit: str, source: str) -> Callable[[Callable], Callable]:
 
     return register
 
-# %% ../nbs/47_multivariate.ipynb #24a335cc
+# %% ../nbs/47_multivariate.ipynb #024767a4
 SAMPLE = 10_000  # rows of the reference from which the size of chance is taken
 
 
@@ -155,7 +155,7 @@ def correlation(sides: Sides) -> dict[Key, Finding]:
                              f"{numbers[i]}, {numbers[j]}", f"from {was[i, j]:.2f} to {now[i, j]:.2f}")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #4bbc9785
+# %% ../nbs/47_multivariate.ipynb #7b63ef6c
 FOLDS = 5  # in which what was learnt from some rows is measured on others
 
 
@@ -198,7 +198,7 @@ def pca_reconstruction(sides: Sides) -> dict[Key, Finding]:
                                   f"{planes[-1].directions.shape[1]} of {len(planes[-1].mean)} components")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #1b2a6ede
+# %% ../nbs/47_multivariate.ipynb #a71f9456
 def _waves(waves: Waves, batch: pa.RecordBatch, rng: np.random.Generator) -> RowMeans:
     return RowMeans.of(waves(batch))
 
@@ -218,7 +218,7 @@ def mmd(sides: Sides) -> dict[Key, Finding]:
         found[key] = Finding(float(gap @ gap), 0.001, null)
     return found
 
-# %% ../nbs/47_multivariate.ipynb #b8ebbdb6
+# %% ../nbs/47_multivariate.ipynb #8bcc3eac
 ROWS = 5000  # of either side
 KNOWN = 250  # most frequent levels of a column that the classifier tells apart
 
@@ -244,6 +244,7 @@ def cross_fitted_auc(
     "How well gradient boosting tells the two apart on rows that it was not trained on."
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier
+        from threadpoolctl import threadpool_limits  # which scikit-learn comes with
     except ImportError as e:
         raise SettingsError(f"domain_classifier: {e.name} is not installed; pip install 'drift_lab[train]'") from None
 
@@ -253,10 +254,12 @@ def cross_fitted_auc(
     for fold in range(FOLDS):
         x = np.concatenate([side[of != fold] for side, of in zip(sides, folds, strict=True)])
         y = np.repeat([0, 1], [int((of != fold).sum()) for of in folds])
-        model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, early_stopping=False,
-                                               categorical_features=named, random_state=0).fit(x, y)
         held = [side[of == fold] for side, of in zip(sides, folds, strict=True)]
-        area, variance = auc(*(model.decision_function(rows) for rows in held))
+        model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, early_stopping=False,
+                                               categorical_features=named, random_state=0)
+        with threadpool_limits(1, "openmp"):  # small fits: where cores are busy, threads wait for each other for minutes
+            model.fit(x, y)
+            area, variance = auc(*(model.decision_function(rows) for rows in held))
         n, m = map(len, held)
         areas.append(area)
         variances.append(variance)
@@ -292,7 +295,7 @@ def domain_classifier(sides: Sides) -> dict[Key, Finding]:
                              f"{len(before.values):,} and {len(after.values):,} rows")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #1a414404
+# %% ../nbs/47_multivariate.ipynb #c9b2ddc3
 FEWEST = 30  # rows of a side, below which columns cannot be seen to go together
 
 

@@ -96,13 +96,12 @@ def ks(reference: ColumnProfile, current: ColumnProfile) -> float:
 
 # %% ../nbs/42_curves.ipynb #57f767c7
 def _size_of_area(gap: Gaps) -> NDArray:
-    "Integral of |gap| per bin: exact where the gap keeps its sign, else of a straight line between the edges."
+    "Integral of |gap| per bin: exact where the gap keeps its sign, else at least that of a line that changes it."
     a, b = gap.left, gap.right
     with np.errstate(invalid="ignore", divide="ignore"):
-        crossing = np.nan_to_num((a * a + b * b) / (2 * (np.abs(a) + np.abs(b))))
-    straight = gap.width * np.where(a * b >= 0, np.abs(a + b) / 2, crossing)
-    kept = (gap.least >= 0) | (gap.most <= 0)
-    return np.where(kept, np.abs(gap.area), np.maximum(np.abs(gap.area), straight))
+        crossing = gap.width * np.nan_to_num((a * a + b * b) / (2 * (np.abs(a) + np.abs(b))))
+    # a line between edges of one sign would be far too much in the wide bin where a tail thins out
+    return np.maximum(np.abs(gap.area), np.where(a * b < 0, crossing, 0.0))
 
 
 def _wasserstein_error(reference: ColumnProfile, current: ColumnProfile) -> float:

@@ -372,8 +372,7 @@ def test_what_needs_the_rows_says_so_of_a_stored_profile(tmp_path):
     frame = pl.DataFrame({"x": RNG.normal(size=300), "bike": RNG.choice(["city", "road"], 300)})
     stored = profile(frame, name="kept")
     for sides in ((stored, frame), (frame, profile(frame, like=stored, name="kept"))):
-        needs = "x: psi:evidently needs the rows, which the profile kept does not hold"
-        with pytest.raises(SettingsError, match=needs):
+        with pytest.raises(SettingsError, match="x: psi:evidently needs the rows, which the profile kept does not"):
             compare(*sides, methods=["psi:evidently"])
     assert compare(stored, frame, methods=["psi:evidently"], columns=["bike"]).results[0].score == 0  # from its counts
 
@@ -437,8 +436,8 @@ def with_fewer_counts(column: CategoricalProfile, levels: int, named: frozenset[
 
 @pytest.mark.parametrize("method", [pytest.param(METHODS[name], id=name) for name in OURS
                                     if "categorical" in METHODS[name].kinds and METHODS[name].error])
-@settings(steadily, max_examples=200)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 30, 3000]), st.sampled_from([0.3, 1.0, 3.0]), st.booleans())
+@settings(steadily, max_examples=100)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 30, 600]), st.sampled_from([0.3, 1.0, 3.0]), st.booleans())
 def test_levels_that_were_not_counted_are_within_the_bound(method, seed, levels, spread, disjoint):
     rng = np.random.default_rng(seed)
     rows = rng.lognormal(0, spread, (2, levels)).astype(int) * (rng.random((2, levels)) < 0.7)

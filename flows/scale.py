@@ -42,8 +42,9 @@ def on_workers(tasks: list[Task]) -> Iterator[dict[Key, Profile]]:
     while waiting:  # each is let go of when it was added, so that neither side holds all of them
         try:
             found = waiting.popleft().result()
-        except KilledWorker as e:  # Dask has given it to one worker after another
-            raise RunError(f"the cluster's workers die ({first_line(e)}); have they enough memory?") from None
+        except KilledWorker:  # Dask has given it to one after another
+            raise RunError("workers died over the same pieces, one after another; have they enough memory? "
+                           "Dask's logs say more") from None
         yield from found
 
 
@@ -91,5 +92,7 @@ def _server() -> Iterator[None]:
             server = stack.enter_context(PrefectServer())
             server.wait()
             stack.enter_context(temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}))
-        yield
-        EventsWorker.drain_all(timeout=10, at_exit=False)  # what the server was not told yet
+        try:
+            yield
+        finally:
+            EventsWorker.drain_all(timeout=10, at_exit=False)  # what the server was not told yet

@@ -148,6 +148,24 @@ def test_a_worker_that_is_killed_half_way_changes_nothing(home, server):
     assert killed in workers[: tasks // 2 + 1] and killed not in workers[tasks // 2 + 2 :]
 
 
+DEADLY = """
+import os
+
+from drift_lab.errors import RunError
+from drift_lab.flows.scale import on_cluster
+
+if __name__ == "__main__":
+    try:
+        on_cluster(2, lambda run: list(run([dict, os.abort])))
+    except RunError as e:
+        print(e)
+"""
+
+
+def test_pieces_that_no_worker_survives_are_given_up(home, server):
+    assert "workers died over the same pieces" in ended(started(home, server, DEADLY))
+
+
 @pytest.fixture(scope="module")
 def scheduler(home, server, free_port, tmp_path_factory):
     "A Dask cluster as an operator starts it: a scheduler and two workers, which stand in a folder of their own."

@@ -52,7 +52,7 @@ class Method:
     unit: str  # of a numeric column's score
     source: str  # who defined it
     usual: Score  # the limit that the field uses, given both profiles
-    null: Callable[[ColumnProfile, ColumnProfile], Null] | None  # of the score; none: not known
+    null: Callable[[ColumnProfile, ColumnProfile], Null | None] | None  # of the score; none: not known
     exact: Callable[[NDArray, NDArray], float] | None  # the same from the two samples
     error: Score | None  # the most that binning can hide; none: nothing
     default: bool  # is it run where nobody asks for a method?
@@ -72,7 +72,7 @@ def drift_method(
     unit: str,  # "share", "distance", "nats", "statistic" or "value" (the column's own)
     source: str,  # author and year
     usual: float | Score,  # limit: a number, or a function of the two profiles
-    null: Callable[[ColumnProfile, ColumnProfile], Null] | None = None,
+    null: Callable[[ColumnProfile, ColumnProfile], Null | None] | None = None,
     exact: Callable[[NDArray, NDArray], float] | None = None,
     error: Score | None = None,
     default: bool = False,

@@ -79,10 +79,11 @@ def _bins(reference: ColumnProfile, current: ColumnProfile) -> int:
 def _dealt(term: Callable[[NDArray, NDArray], NDArray], constant: float, root: bool = False):
     "The null of a sum of terms that in large bins is `constant` times Pearson's."
 
-    def null(reference: ColumnProfile, current: ColumnProfile) -> Null:
+    def null(reference: ColumnProfile, current: ColumnProfile) -> Null | None:
         a, b = aligned_counts(reference, current)
         n, m = max(reference.size, 1), max(current.size, 1)
-        return dealt(lambda x, y: term(x / n, y / m), (a + b)[a + b > 0], n, m, constant * (1 / n + 1 / m), root)
+        found = dealt(lambda x, y: term(x / n, y / m), (a + b)[a + b > 0], n, m, constant * (1 / n + 1 / m), root)
+        return found if found.mean >= 0 else None  # so many levels below the floor that the sum says nothing
 
     return null
 
@@ -131,8 +132,13 @@ def _psi_term(r: NDArray, c: NDArray) -> NDArray:
     return (c - r) * np.log(c / r)
 
 
+def _psi_noise(reference: ColumnProfile, current: ColumnProfile) -> Null | None:
+    # the floor leaves little but `other`, whose levels the reference's own rows chose: it is not dealt out at random
+    return None if any(_other(reference, current)) else _dealt(_psi_term, 1)(reference, current)
+
+
 @drift_method(*ALL, unit="index", source="Siddiqi 2006; its noise: Yurdakul 2018", usual=0.2,
-              null=_dealt(_psi_term, 1), default=True,
+              null=_psi_noise, default=True,
               # no level adds more than (r + c) ln(largest share / floor); below the floor it adds nothing
               error=_within(_psi_term, lambda r, c: (r + c) * math.log(max(r, c, FLOOR) / FLOOR), lambda *_: 0.0))
 def psi(reference: ColumnProfile, current: ColumnProfile) -> float:
@@ -205,7 +211,9 @@ def total_variation(reference: ColumnProfile, current: ColumnProfile) -> float:
     return float(_variation_term(*shares(reference, current)).sum())
 
 
-def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null:
+def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null | None:
+    if any(_other(reference, current)):  # what is in it was chosen by the reference's own rows, so it is not dealt out
+        return None
     r, c = aligned_counts(reference, current)
     pooled = (r + c) / max((r + c).sum(), 1)
     return LargestNormal(np.sqrt(pooled * (1 - pooled) * noise(reference, current)))

@@ -588,6 +588,21 @@ def test_dates_are_in_seconds():
         assert report.results[0].score == pytest.approx(2 * 86400) and report.results[0].unit == "seconds"
 
 
+def test_a_column_of_many_levels_has_sound_limits_and_p_values():
+    rng = np.random.default_rng(0)
+    before, same, other = (pl.DataFrame({"x": pl.Series(rng.integers(low, low + 60_000, 60_000)).cast(pl.String)})
+                           for low in (0, 0, 30_000))
+    contract = Contract((Column("x", "categorical"),))
+    names = [name for name in OURS if "categorical" in METHODS[name].kinds]
+    for result in compare(before, same, methods=names, contract=contract).results:
+        assert not result.drifted and result.limit < 1e6, result
+        assert result.p_value is None or result.p_value > 0.001, result
+    found = {r.method: r for r in compare(before, other, methods=names, contract=contract).results}
+    new = 1 - other["x"].is_in(before["x"].unique().to_list()).mean()
+    assert abs(found["new_level"].score - new) <= found["new_level"].error_bound < 1
+    assert found["jensen_shannon"].drifted
+
+
 def test_alpha_is_shared_by_all_that_is_judged_together():
     rng = np.random.default_rng(8)
     before, after = rng.normal(size=(2, 120))

@@ -104,7 +104,7 @@ def choose(
     names = list(names)
     for name in names:
         if name not in METHODS:
-            raise SettingsError(f"no method {name!r}; {options(name, list(METHODS), 20)}")
+            raise SettingsError(f"no method {name!r}; {options(name, list(METHODS), len(METHODS))}")
     wanted = [METHODS[name] for name in dict.fromkeys(names)] or [m for m in METHODS.values() if m.default]
     return [method for method in wanted if kind in method.kinds]
 

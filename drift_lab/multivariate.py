@@ -7,7 +7,7 @@ __all__ = ['JOINT', 'SAMPLE', 'FOLDS', 'ROWS', 'KNOWN', 'FEWEST', 'Sides', 'Find
            'correlation_noise', 'correlation', 'pca_reconstruction', 'mmd', 'auc', 'cross_fitted_auc',
            'domain_classifier', 'split_names', 'find_joint']
 
-# %% ../nbs/47_multivariate.ipynb #7dec541a
+# %% ../nbs/47_multivariate.ipynb #25aec952
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ from .profiles import Profile, Run, in_threads
 from .tables import Table, sample_rows
 from .windows import Cuts, Key
 
-# %% ../nbs/47_multivariate.ipynb #2c20bd29
+# %% ../nbs/47_multivariate.ipynb #c077884f
 @dataclass(frozen=True)
 class Sides:
     "The two tables that are compared, row by row."
@@ -111,7 +111,7 @@ def joint_method(unit: str, source: str) -> Callable[[Callable], Callable]:
 
     return register
 
-# %% ../nbs/47_multivariate.ipynb #024767a4
+# %% ../nbs/47_multivariate.ipynb #4f55c8e9
 SAMPLE = 10_000  # rows of the reference from which the size of chance is taken
 
 
@@ -155,7 +155,7 @@ def correlation(sides: Sides) -> dict[Key, Finding]:
                              f"{numbers[i]}, {numbers[j]}", f"from {was[i, j]:.2f} to {now[i, j]:.2f}")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #7b63ef6c
+# %% ../nbs/47_multivariate.ipynb #5982a089
 FOLDS = 5  # in which what was learnt from some rows is measured on others
 
 
@@ -193,19 +193,19 @@ def pca_reconstruction(sides: Sides) -> dict[Key, Finding]:
         mean, square = same.means[2:].tolist()
         sd = math.sqrt(max(square - mean * mean, 0))
         null = Normal(mean, sd * math.sqrt(1 / same.rows + 1 / after.rows)) if sd > 1e-7 * mean else None
-        found[key] = Finding(after.means[0].item(), mean * (1 + 1e-9) + 0.1 * sd, null,
+        found[key] = Finding(after.means[0].item(), mean + 0.1 * sd + 1e-9, null,
                              said=f"{same.means[0]:.3g} in the reference, "
                                   f"{planes[-1].directions.shape[1]} of {len(planes[-1].mean)} components")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #a71f9456
+# %% ../nbs/47_multivariate.ipynb #4d0ae81a
 def _waves(waves: Waves, batch: pa.RecordBatch, rng: np.random.Generator) -> RowMeans:
     return RowMeans.of(waves(batch))
 
 
 @joint_method(unit="index", source="Gretton et al. 2012; Rahimi & Recht 2007")
 def mmd(sides: Sides) -> dict[Key, Finding]:
-    """Squared maximum mean discrepancy, Gaussian kernel by 128 random Fourier features, 0..2. Usual limit 0.001."""
+    "Squared maximum mean discrepancy, Gaussian kernel by 128 random Fourier features, 0..2. Usual limit 0.001."
     rng = np.random.default_rng(sides.seed)
     sample = sides.sample(SAMPLE)
     waves = Waves.of(Vectors.of(sides.base, sides.columns), sample, rng)
@@ -218,7 +218,7 @@ def mmd(sides: Sides) -> dict[Key, Finding]:
         found[key] = Finding(float(gap @ gap), 0.001, null)
     return found
 
-# %% ../nbs/47_multivariate.ipynb #8bcc3eac
+# %% ../nbs/47_multivariate.ipynb #049af14b
 ROWS = 5000  # of either side
 KNOWN = 250  # most frequent levels of a column that the classifier tells apart
 
@@ -264,7 +264,9 @@ def cross_fitted_auc(
         areas.append(area)
         variances.append(variance)
         chances.append((n + m + 1) / 12 / n / m)
-    return float(np.mean(areas)), math.sqrt(sum(variances)) / FOLDS, math.sqrt(sum(chances)) / FOLDS
+    # of a mean over folds: variance of one times 1 / folds + held / trained on, not only the first
+    error, chance = (math.sqrt(np.mean(of_fold) * (1 / FOLDS + 1 / (FOLDS - 1))) for of_fold in (variances, chances))
+    return float(np.mean(areas)), error, chance
 
 
 def _as_features(places: dict[str, dict[str, int] | None], batch: pa.RecordBatch) -> NDArray[np.float64]:
@@ -280,10 +282,9 @@ def _rows(encode: Callable, share: float, batch: pa.RecordBatch, rng: np.random.
     return RowSample.of(batch, encode, ROWS, rng, share)
 
 
-@joint_method(unit="share", source="Lopez-Paz & Oquab 2017; DeLong et al. 1988; LeDell et al. 2015")
+@joint_method(unit="share", source="Lopez-Paz & Oquab 2017; DeLong et al. 1988; Nadeau & Bengio 2003")
 def domain_classifier(sides: Sides) -> dict[Key, Finding]:
-    """Cross-fitted area under the ROC curve of a classifier between the two tables, 0.5..1, from up to 5,000 rows of
-    either. Usual limit 0.55."""
+    "Cross-fitted area under the ROC curve of a classifier between the two tables, 0.5..1. Usual limit 0.55."
     columns = {name: sides.base.columns[name] for name in sides.columns}
     places = {name: places_of(c, KNOWN) if c.kind == "categorical" else None for name, c in columns.items()}
     named, found = [at is not None for at in places.values()], {}
@@ -295,7 +296,7 @@ def domain_classifier(sides: Sides) -> dict[Key, Finding]:
                              f"{len(before.values):,} and {len(after.values):,} rows")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #c9b2ddc3
+# %% ../nbs/47_multivariate.ipynb #5b612d92
 FEWEST = 30  # rows of a side, below which columns cannot be seen to go together
 
 

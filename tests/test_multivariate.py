@@ -23,7 +23,7 @@ from drift_lab.sources import read
 from drift_lab.windows import Cuts
 
 ALL = tuple(JOINT)
-steadily = settings(derandomize=True, deadline=None, database=None, max_examples=30)
+steadily = settings(derandomize=True, deadline=None, database=None, max_examples=12)
 
 
 def rides(rows: int, seed: int, turn: float = 1.0) -> pl.DataFrame:

@@ -7,7 +7,7 @@ __all__ = ['JOINT', 'SAMPLE', 'FOLDS', 'ROWS', 'KNOWN', 'FEWEST', 'Sides', 'Find
            'correlation_noise', 'correlation', 'pca_reconstruction', 'mmd', 'auc', 'cross_fitted_auc',
            'domain_classifier', 'split_names', 'find_joint']
 
-# %% ../nbs/47_multivariate.ipynb #25aec952
+# %% ../nbs/47_multivariate.ipynb #3e732b21
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ from .profiles import Profile, Run, in_threads
 from .tables import Table, sample_rows
 from .windows import Cuts, Key
 
-# %% ../nbs/47_multivariate.ipynb #c077884f
+# %% ../nbs/47_multivariate.ipynb #de72c5cc
 @dataclass(frozen=True)
 class Sides:
     "The two tables that are compared, row by row."
@@ -111,7 +111,7 @@ def joint_method(unit: str, source: str) -> Callable[[Callable], Callable]:
 
     return register
 
-# %% ../nbs/47_multivariate.ipynb #4f55c8e9
+# %% ../nbs/47_multivariate.ipynb #84108b53
 SAMPLE = 10_000  # rows of the reference from which the size of chance is taken
 
 
@@ -155,7 +155,7 @@ def correlation(sides: Sides) -> dict[Key, Finding]:
                              f"{numbers[i]}, {numbers[j]}", f"from {was[i, j]:.2f} to {now[i, j]:.2f}")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #5982a089
+# %% ../nbs/47_multivariate.ipynb #b4dc39e8
 FOLDS = 5  # in which what was learnt from some rows is measured on others
 
 
@@ -198,7 +198,7 @@ def pca_reconstruction(sides: Sides) -> dict[Key, Finding]:
                                   f"{planes[-1].directions.shape[1]} of {len(planes[-1].mean)} components")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #4d0ae81a
+# %% ../nbs/47_multivariate.ipynb #373c517a
 def _waves(waves: Waves, batch: pa.RecordBatch, rng: np.random.Generator) -> RowMeans:
     return RowMeans.of(waves(batch))
 
@@ -218,7 +218,7 @@ def mmd(sides: Sides) -> dict[Key, Finding]:
         found[key] = Finding(float(gap @ gap), 0.001, null)
     return found
 
-# %% ../nbs/47_multivariate.ipynb #049af14b
+# %% ../nbs/47_multivariate.ipynb #d0cf888c
 ROWS = 5000  # of either side
 KNOWN = 250  # most frequent levels of a column that the classifier tells apart
 
@@ -257,7 +257,7 @@ def cross_fitted_auc(
         held = [side[of == fold] for side, of in zip(sides, folds, strict=True)]
         model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, early_stopping=False,
                                                categorical_features=named, random_state=0)
-        with threadpool_limits(1, "openmp"):  # small fits: where cores are busy, threads wait for each other for minutes
+        with threadpool_limits(1, "openmp"):  # on busy cores, threads of small fits wait for each other
             model.fit(x, y)
             area, variance = auc(*(model.decision_function(rows) for rows in held))
         n, m = map(len, held)
@@ -296,7 +296,7 @@ def domain_classifier(sides: Sides) -> dict[Key, Finding]:
                              f"{len(before.values):,} and {len(after.values):,} rows")
     return found
 
-# %% ../nbs/47_multivariate.ipynb #5b612d92
+# %% ../nbs/47_multivariate.ipynb #10e140ab
 FEWEST = 30  # rows of a side, below which columns cannot be seen to go together
 
 
@@ -350,6 +350,5 @@ def _result(method: JointMethod, found: Finding, alpha: float, key: Key) -> Drif
     null, limit = found.null, found.usual
     if null and null.sf(limit) > alpha:
         limit = critical_value(null, alpha)
-    chance = null.sf(found.score) if null else None
-    return DriftResult(found.column, method.name, found.score, method.unit, limit, chance,
-                       0.0, "joint", *key)
+    p_value = null.sf(found.score) if null else None
+    return DriftResult(found.column, method.name, found.score, method.unit, limit, p_value, 0.0, "joint", *key)

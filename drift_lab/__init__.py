@@ -11,6 +11,9 @@ import os
 from importlib import import_module
 from typing import Any
 
+from .processor import leave_avx512_alone
+
+leave_avx512_alone()
 # read once, when Arrow is first imported. Of its allocators this one gives back what is not needed any more
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 

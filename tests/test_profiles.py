@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_lab import profile
-from drift_lab.columns import NumericProfile, cells_of, count_numeric, quantile_edges
+from drift_lab.columns import NumericProfile, cells_of, count_numeric, quantile_edges, values_of
 from drift_lab.contract import Column, Contract
 from drift_lab.errors import ContractError, SettingsError, SourceError
 from drift_lab.sources import read
@@ -125,6 +125,19 @@ def test_bins_are_those_of_a_search(edges, x):
 def test_bins_of_whole_numbers_are_those_of_a_search(edges, x):
     edges, x = np.unique(edges), np.array([*x, *edges, 2**63 - 1, -(2**63)], np.int64)
     assert (cells_of(edges).bins_of(x) == np.searchsorted(edges, x, side="right")).all()
+
+
+@pytest.mark.parametrize("numbers", [
+    pa.array([1.5, None, math.nan, -math.inf, 0, 0, 0, 1e300, -1e300, 2.5] * 30),
+    pa.array([2**63 - 1, -(2**63), 0, None, 5, 5, 6] * 30, pa.int64()),
+    pa.array(1e9 + 1e-3 * np.random.default_rng(0).normal(size=200_000))])
+def test_sorted_or_looked_up_the_counts_are_the_same(monkeypatch, numbers):
+    cells = cells_of(quantile_edges(values_of(numbers)))
+    found = []
+    for sorts in (True, False):
+        monkeypatch.setattr("drift_lab.columns.SORTS", sorts)
+        found.append(count_numeric("x", "numeric", numbers, cells))
+    assert same(*found) and found[0].size == len(values_of(numbers))
 
 
 def test_a_tied_quantile_has_a_bin_of_its_own():

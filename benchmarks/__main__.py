@@ -3,12 +3,13 @@
 python -m benchmarks [ROWSxCOLUMNS ...] [--rounds N]   (make bench)
 
 Prints the tables of the sizes it measured, keeps their figures in benchmarks/results, one file for each size, and
-writes benchmarks/speed.md and speed.svg from all that are there.
+writes benchmarks/speed.md and speed.svg from all that are there; without sizes, all of them and accuracy.md.
 """
 import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks.accuracy import table
 from benchmarks.peers import CACHE
 from benchmarks.processes import Limits
 from benchmarks.results import Size, load
@@ -41,7 +42,6 @@ def write_page(folder: Path) -> None:
         text += "\n![CPU seconds against rows](speed.svg)\n"
     else:
         text += "\n(No picture: it is drawn by chromium, which is not installed.)\n"
-    # a table of accuracy is added here: accuracy.table(rows, folder)
     (folder / "speed.md").write_text(text)
 
 
@@ -55,6 +55,11 @@ def main() -> None:
         print(f"\n{size.words}\n\n{size_table(made)}\n", flush=True)
         write_page(given.folder)
     print(target_table(targets(load(given.folder / "results"))))
+    if not given.sizes:
+        with tempfile.TemporaryDirectory(dir=CACHE) as data:
+            text = table(1_000_000, Path(data))
+        print(f"\n{text}")
+        (given.folder / "accuracy.md").write_text(f"# Accuracy\n\n{text}\n")
 
 
 if __name__ == "__main__":

@@ -134,13 +134,14 @@ def sample_rows(
     "Rows from all over a table, in order: the first ones of many pieces, or every k-th of all."
     fewest, most = GLANCES
     columns = table.schema.names if columns is None else columns
-    if whole or len(table.pieces) < fewest or (table.rows or 0) <= rows:
-        return _every_kth(table, columns, rows)
-    looked_into = np.linspace(0, len(table.pieces) - 1, min(len(table.pieces), most)).round().astype(int)
-    pieces = [table.pieces[i] for i in looked_into.tolist()]
-    few = 8 if all(piece.columnar for piece in pieces) else len(columns)  # a few at a time take less memory
-    found = [_first_rows(table, pieces, columns[at : at + few], rows // len(pieces))
-             for at in range(0, len(columns), few)]
+    pieces: list[Piece] = []  # to look into; none: pass all rows
+    if not whole and len(table.pieces) >= fewest and (table.rows or 0) > rows:
+        looked_into = np.linspace(0, len(table.pieces) - 1, min(len(table.pieces), most)).round().astype(int)
+        pieces = [table.pieces[i] for i in looked_into.tolist()]
+    few = 8 if all(piece.columnar for piece in table.pieces) else len(columns)  # a few at a time take less memory
+    groups = [columns[at : at + few] for at in range(0, len(columns), few)]
+    found = [_first_rows(table, pieces, group, rows // len(pieces)) if pieces else _every_kth(table, group, rows)
+             for group in groups]
     return pa.table({name: part[name] for part in found for name in part.column_names})
 
 
@@ -156,7 +157,7 @@ def _first_rows(table: Table, pieces: list[Piece], columns: list[str], each: int
     return gather(kept, table, columns)
 
 
-def _every_kth(table: Table, columns: list[str] | None, rows: int) -> pa.Table:
+def _every_kth(table: Table, columns: list[str], rows: int) -> pa.Table:
     "With the smallest k = 1, 2, 4, ... that fits: between rows / 2 and rows of them, or all there are."
     every, seen, kept = 1, 0, []
     for batch in table.batches(columns):

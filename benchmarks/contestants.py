@@ -17,17 +17,18 @@ THREADS = 2  # for those that can be told; the same for all
 
 
 def against_stored(kept: str, current: str) -> Work:
-    import pyarrow.parquet  # noqa: F401  (imported by what reads a file)
+    # first, since it chooses how NumPy sorts and Arrow allocates
+    from drift_lab import compare, load_profile  # noqa: I001
 
-    from drift_lab import compare, load_profile
+    import pyarrow.parquet  # noqa: F401  (imported by what reads a file)
 
     return lambda: compare(load_profile(kept), current).results
 
 
 def both(reference: str, current: str) -> Work:
-    import pyarrow.parquet  # noqa: F401
+    from drift_lab import compare  # noqa: I001
 
-    from drift_lab import compare
+    import pyarrow.parquet  # noqa: F401
 
     return lambda: compare(reference, current).results
 

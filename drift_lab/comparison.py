@@ -48,7 +48,7 @@ def compare(
 
     Raises SourceError, ContractError, SettingsError: one line that names file, column or option."""
     by = tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
-    methods, joint = split_names(methods)  # an unknown method is found before anything is read
+    methods, joint = split_names((methods,) if isinstance(methods, str) else methods)  # before anything is read
     reference, current = _opened(reference), _opened(current)
     for side, name, asked in ((reference, "reference", {"by": by, "exact": exact}),
                               (current, "current", {"time": time, "by": by, "exact": exact})):

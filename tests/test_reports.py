@@ -232,3 +232,14 @@ def test_a_clock_with_a_time_zone_beside_one_without_is_named():
     report = compare(naive, zoned)
     assert [note for note in report.notes if note.startswith("seen: in Europe/Oslo in one table")]
     assert not [note for note in compare(zoned, zoned).notes if "time zone" in note]
+
+
+def test_segments_by_a_column_of_numbers_are_refused():
+    frame = pl.DataFrame({"x": np.arange(10_500) % 7, "temp": np.random.default_rng(0).normal(size=10_500)})
+    with pytest.raises(SettingsError, match="more than 10,000 windows and segments by temp; cut by something coarser"):
+        compare(frame, frame, by="temp")
+
+
+def test_a_single_method_may_be_named_by_a_string():
+    frame = pl.DataFrame({"x": np.arange(500.0)})
+    assert [result.method for result in compare(frame, frame, methods="ks").results] == ["ks"]

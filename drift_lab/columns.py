@@ -224,7 +224,7 @@ def count_numeric(
 ) -> NumericProfile:
     "One batch of a numeric or datetime column, counted over the reference's bins."
     numbers = numbers_of(column)
-    x = slots(numbers, np.dtype(str(numbers.type).replace("double", "float64")))
+    x = slots(numbers)
     if x.dtype != cells.edges.dtype:
         x, cells = x.astype(np.float64), cells_of(cells.edges.astype(np.float64))
     unfit, missing, infinite = _unfit(numbers, x)
@@ -243,8 +243,8 @@ def count_numeric(
             if unfit is not None:
                 np.copyto(run, first, where=unfit[at : at + RUN])
             squares += _tally(run, first, cells, counts, sums)
-            low.append(run.min())
-            high.append(run.max())
+            low.append(run[0] if SORTS else run.min())
+            high.append(run[-1] if SORTS else run.max())
         counts[cells.bins_of(np.array([first]))[0]] -= missing + infinite
         low, high, total = min(low).item(), max(high).item(), sums.sum().item()
         far = max(high - first.item(), first.item() - low)

@@ -19,7 +19,7 @@ from .curves import ks_of_samples, wasserstein_of_samples
 from .errors import SettingsError
 from .levels import CategoricalProfile, ColumnProfile, aligned_levels
 from .methods import drift_method
-from .shares import chi2_of_counts
+from .shares import chi2_of_counts, log_ratio
 
 EVIDENTLY, NANNYML = "Evidently 0.7.23", "NannyML 0.13.1"
 BOTH = ("numeric", "categorical")  # neither tool scores dates
@@ -92,7 +92,7 @@ def kl_of_evidently(reference: ColumnProfile, current: ColumnProfile, x: NDArray
 
 def _jensen_shannon(r: NDArray[np.float64], c: NDArray[np.float64]) -> float:  # in nats
     m = (r + c) / 2
-    return max(0.0, float(sum((p[p > 0] * np.log(p[p > 0] / m[p > 0])).sum() for p in (r, c)) / 2))
+    return max(0.0, float((log_ratio(r, m) + log_ratio(c, m)).sum() / 2))
 
 
 @drift_method(*BOTH, name="jensen_shannon:evidently", unit="distance", source=EVIDENTLY, usual=0.1, needs_values=True)

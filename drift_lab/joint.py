@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .columns import numbers_of
-from .levels import CategoricalProfile
+from .levels import CategoricalProfile, encoded
 from .profiles import Profile, Run
 from .tables import Piece, Table, nulls_of, slots, to_arrow
-from .windows import Cuts, Key, parts_of
+from .windows import Cuts, Key, add_to, parts_of
 
 # %% ../nbs/36_joint.ipynb #1c744c38
 def floats_of(
@@ -29,7 +28,7 @@ def floats_of(
 ) -> NDArray[np.float64]:  # shape (rows,); nan where missing or infinite
     "A column of numbers, row by row; dates in microseconds."
     numbers = numbers_of(column)
-    values = slots(numbers, np.dtype(str(numbers.type).replace("double", "float64"))).astype(np.float64)
+    values = slots(numbers).astype(np.float64)
     values[nulls_of(numbers)] = np.nan
     values[~np.isfinite(values)] = np.nan
     return values
@@ -49,17 +48,13 @@ def codes_of(
     places: dict[str, int],  # level -> place, 0, 1, 2, ...
 ) -> NDArray[np.int64]:  # shape (rows,); len(places): none of them; -1: missing
     "A column of names as their places."
-    t = pa.types
-    if t.is_floating(column.type):  # codes stored as floats, as pandas does where some are missing
-        column = pc.if_else(pc.is_nan(column), None, column)
-    if not t.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    elif len(column.dictionary) > len(column):  # most of its names are not in these rows
+    column = encoded(column)
+    if len(column.dictionary) > len(column):  # most of its names are not in these rows
         column = column.dictionary_decode().dictionary_encode()
     names = column.dictionary.cast(pa.string()).to_pylist()
     at = np.array([*(-1 if name is None else places.get(name, len(places)) for name in names), -1])
     indices = column.indices.cast(pa.int64())
-    codes = slots(indices, np.dtype(np.int64)).copy()
+    codes = slots(indices).copy()
     codes[nulls_of(indices)] = len(names)
     return at[codes]
 
@@ -247,7 +242,7 @@ class Waves:
     @classmethod
     def of(cls, vectors: Vectors, sample: pa.RecordBatch, rng: np.random.Generator) -> "Waves":
         "Frequencies that fit the distances between rows of the reference."
-        x = vectors(sample.take(pa.array(rng.permutation(sample.num_rows)[:FEW].tolist(), pa.int64())))
+        x = vectors(sample.take(to_arrow(rng.permutation(sample.num_rows)[:FEW])))
         squares = (x * x).sum(axis=1)
         distances = squares[:, None] + squares - 2 * x @ x.T
         apart = np.sqrt(np.maximum(distances[np.triu_indices(len(x), 1)], 0))
@@ -271,8 +266,7 @@ def _summarise_piece(table: Table, piece: Piece, columns: list[str], cuts: Cuts,
     for batch in table.batches(list(dict.fromkeys((*columns, *cuts.columns))), piece):
         for key, part in parts_of(batch, cuts):
             for block in _blocks(part):
-                counted = count(block, rng)
-                found[key] = found[key] + counted if key in found else counted
+                add_to(found, key, count(block, rng))
     return found
 
 
@@ -295,5 +289,5 @@ def summarise(
     sums: dict[Key, Any] = {}
     for counted in run(tasks):
         for key, part in counted.items():
-            sums[key] = sums[key] + part if key in sums else part
+            add_to(sums, key, part)
     return sums

@@ -31,8 +31,8 @@ from drift_lab.joint import (
     places_of,
     summarise,
 )
-from .methods import METHODS, DriftResult
-from .nulls import ChiSquareSum, LargestNormal, Normal, Null, critical_value
+from .methods import METHODS, DriftResult, definition_of, limit_of
+from .nulls import ChiSquareSum, LargestNormal, Normal, Null
 from .planes import Encoding, Plane
 from .profiles import Profile, Run, in_threads
 from .tables import Table, sample_rows
@@ -95,8 +95,8 @@ class JointMethod:
 
     @property
     def doc(self) -> str:
-        "The first line of the function's docstring: its definition."
-        return (self.find.__doc__ or "").strip().splitlines()[0]
+        "Its definition."
+        return definition_of(self.find)
 
 
 JOINT: dict[str, JointMethod] = {}  # in the order of definition
@@ -347,8 +347,6 @@ def _result(method: JointMethod, found: Finding, alpha: float, key: Key) -> Drif
     if not math.isfinite(found.score):
         raise ContractError(f"{method.name} gave {found.score} in {_place(key)}: values are too large for it; "
                             "leave such columns out with `columns`")
-    null, limit = found.null, found.usual
-    if null and null.sf(limit) > alpha:
-        limit = critical_value(null, alpha)
-    p_value = null.sf(found.score) if null else None
+    limit = limit_of(found.usual, found.null, alpha)
+    p_value = found.null.sf(found.score) if found.null else None
     return DriftResult(found.column, method.name, found.score, method.unit, limit, p_value, 0.0, "joint", *key)

@@ -9,6 +9,8 @@ __all__ = ['avx512_sorts_slowly', 'leave_avx512_alone', 'numpy_sorts_fast']
 import os
 import platform
 import sys
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 # %% ../nbs/02_processor.ipynb #c72ed308
@@ -22,9 +24,14 @@ def avx512_sorts_slowly(
     return vendor == "AuthenticAMD" and family == "25" and "avx512f" in flags.split()
 
 
+@cache
 def _described() -> str:
+    "Of the first processor only: on a machine of many, to describe them all takes longer than to import the package."
     path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""
+    if not path.exists():
+        return ""
+    with path.open() as file:
+        return "".join(takewhile(str.strip, file))
 
 # %% ../nbs/02_processor.ipynb #cb8b7279
 def leave_avx512_alone() -> None:

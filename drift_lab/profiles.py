@@ -25,7 +25,7 @@ from .errors import ContractError, SettingsError, options
 from .levels import LEVELS, ColumnProfile, count_categorical
 from .sources import read
 from .tables import BATCH_ROWS, Piece, Table, sample_rows
-from .windows import Cuts, Key, parts_of
+from .windows import Cuts, Key, add_to, parts_of
 
 # %% ../nbs/32_profiles.ipynb #9ab41e9f
 @dataclass(frozen=True, eq=False)
@@ -132,8 +132,7 @@ def count_piece(
     found: dict[Key, Profile] = {}
     for batch in table.batches(columns, piece):
         for key, part in parts_of(batch, cuts):
-            counted = count(part, bins, table.name)
-            found[key] = found[key] + counted if key in found else counted
+            add_to(found, key, count(part, bins, table.name))
             if len(found) > PARTS:
                 raise SettingsError(f"{table.name}: more than {PARTS:,} windows and segments by "
                                     f"{', '.join(cuts.columns)}; cut by something coarser")
@@ -170,9 +169,8 @@ def count_table(
     tasks = [partial(count_piece, alone, piece, share, cuts) for piece in table.pieces for share in shares]
     sums: list[dict[Key, Profile]] = [{} for _ in shares]
     for i, counted in enumerate(run(tasks)):
-        whole = sums[i % groups]
         for key, part in counted.items():
-            whole[key] = whole[key] + part if key in whole else part
+            add_to(sums[i % groups], key, part)
     return {key: replace(part, columns={name: sums[i % groups][key].columns[name] for i, name in enumerate(names)})
             for key, part in sums[0].items()}
 

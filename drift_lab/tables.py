@@ -98,9 +98,9 @@ def to_numpy(
 
 def slots(
     column: pa.Array,  # of a type that NumPy has too
-    dtype: np.dtype,  # that type
-) -> NDArray:  # the same memory, shape (n,)
+) -> NDArray:  # of that type, the same memory, shape (n,)
     "All slots of an Arrow column; what stands in a null's is arbitrary."
+    dtype = np.dtype(str(column.type).replace("double", "float64"))
     return np.frombuffer(column.buffers()[1] or b"", dtype, len(column), column.offset * dtype.itemsize)
 
 

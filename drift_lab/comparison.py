@@ -6,6 +6,7 @@
 __all__ = ['Pair', 'compare']
 
 # %% ../nbs/49_comparison.ipynb #c5f0a601
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,7 @@ def compare(
     groups = {key: replace(part, columns=part.columns | {c: base.columns[c].emptied(part.rows) for c in gone})
               for key, part in groups.items()}
     known = {key: before[key[1]] for key in groups if key[1] in before}
+    _require_range(known, groups, wanted)
     judged = {(key, name): _runnable(known[key], groups[key], name, methods)
               for name in (*wanted, *gone) for key in known if methods or not joint}
     each = share_alpha(alpha, sum(map(len, judged.values())) + len(joint) * len(known))
@@ -169,6 +171,18 @@ def _require_names(table: Table, base: Profile, wanted: list[str]) -> None:
         if len(levels) and kind_of(kind) == "numeric" and not any(level.strip("+-.")[:1].isdigit() for level in levels):
             raise ContractError(f"{table.name}: {name} was text, such as {min(levels)!r}, and is now stored as {kind}; "
                                 "cast it")
+
+
+def _require_range(known: dict[Key, Profile], groups: dict[Key, Profile], wanted: list[str]) -> None:
+    "Distances have to be doubles. Raises ContractError."
+    for key, base in known.items():
+        for name in (name for name in wanted if base.columns[name].kind != "categorical"):
+            sides = [side.columns[name] for side in (base, groups[key]) if side.columns[name].size]
+            low, high = (float(end(getattr(side, which) for side in sides)) if sides else 0.0
+                         for end, which in ((min, "low"), (max, "high")))
+            if not math.isfinite(high - low):
+                raise ContractError(f"{groups[key].name}: {name} reaches from {low:.3g} to {high:.3g}, further than a "
+                                    "double can tell; rescale the column, or leave it out")
 
 
 def _expected(base: Profile, time: str | None, by: Sequence[str]) -> set[str]:

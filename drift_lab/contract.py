@@ -135,7 +135,8 @@ def _order_role(values: pa.Array, kind: Kind) -> Role | None:
         x = x[np.isfinite(x)]
         if len(x) < FEWEST_ROWS:
             return None
-    steps = np.diff(x)
+    with np.errstate(over="ignore"):
+        steps = np.diff(x)
     changes = int(np.count_nonzero(steps))
     distinct = len(np.unique(x))
     if changes == 0:
@@ -230,8 +231,9 @@ def check_schema(
         # codes may be stored as numbers, and a column without any value has no type
         fits = kind == column.kind or (column.kind == "categorical" and kind == "numeric") or pa.types.is_null(type_)
         if not fits:
+            stored = type_.value_type if pa.types.is_dictionary(type_) else type_  # not how it is kept
             found.append(Violation(column.name, "kind", 0,
-                                   f"{column.name} was {column.kind} and is now stored as {type_}; cast it"))
+                                   f"{column.name} was {column.kind} and is now stored as {stored}; cast it"))
     return tuple(found)
 
 

@@ -243,3 +243,11 @@ def test_segments_by_a_column_of_numbers_are_refused():
 def test_a_single_method_may_be_named_by_a_string():
     frame = pl.DataFrame({"x": np.random.default_rng(0).normal(size=500)})
     assert [result.method for result in compare(frame, frame, methods="ks").results] == ["ks"]
+
+
+def test_a_range_that_is_no_double_is_named():
+    wide = pl.DataFrame({"x": np.random.default_rng(0).uniform(-1, 1, 500) * 1.7e308})
+    with pytest.raises(ContractError, match=r"x reaches from -1\.\d+e\+308 to 1\.\d+e\+308, further than"):
+        compare(wide, wide)
+    half = wide.with_columns(pl.col("x") / 4)
+    assert compare(half, half).verdict.state == "ok"

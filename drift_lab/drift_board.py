@@ -210,7 +210,7 @@ class Board:
 
     def refresh(
         self,
-        query: str | None = None,  # of the page's address: "monitor=loans"
+        query: str | None = None,  # of the address of a page that was just opened: "monitor=loans"; none: an open page
     ) -> None:
         "Read the store, and show what is new."
         self.asked = parse_qs(query or "").get("monitor", [self.asked])[0]
@@ -221,7 +221,8 @@ class Board:
         if rows.is_empty():
             return self._show_nothing()
         names = sorted(rows["monitor"].unique())
-        wishes = (self.asked, self.monitor.value) if query else (self.monitor.value, self.asked)
+        # what a kernel kept warm has shown so far, it has shown to nobody
+        wishes = (self.monitor.value, self.asked) if query is None else (self.asked,)
         wanted = next((name for name in wishes if name in names), worst_monitor(rows))
         if self.rows is not None and rows.equals(self.rows) and wanted == self.monitor.value:
             return

@@ -6,7 +6,6 @@
 __all__ = ['Pair', 'compare']
 
 # %% ../nbs/49_comparison.ipynb #c5f0a601
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,22 @@ import numpy as np
 from . import curves, definitions, shares  # noqa: F401  (importing them registers their methods)
 from .budget import ALPHA, Verdict, judge, share_alpha, worst
 from .columns import values_of
-from .contract import Contract, check_schema, kind_of, require
-from .errors import ContractError, SettingsError, SourceError, options
+from .contract import Contract, check_schema, require
+from .errors import ContractError, SettingsError, SourceError
 from .figures import histogram
 from .methods import METHODS, DriftResult, Method, choose, evaluate, require_values
 from .multivariate import Sides, find_joint, split_names
+from drift_lab.pairing import (
+    all_levels,
+    expected_columns,
+    has_rows,
+    left_out,
+    require_names,
+    require_range,
+    shared_columns,
+    uncounted,
+    zones_told,
+)
 from .profiles import Bins, Profile, Run, count_table, in_threads, profile_segments, whole
 from .reports import Part, Report, Side
 from .sources import read
@@ -59,16 +69,19 @@ def compare(
                                 "give the table itself")
     before = _reference(reference, columns, contract, time, by, run)  # segment -> profile
     base = before[None]
-    wanted, notes = _shared(base, current, columns, (time, *by))
-    notes += _zones(reference, current, wanted)
+    wanted, notes = shared_columns(base, current, columns, (time, *by))
+    notes += zones_told(reference, current, wanted)
     _require_a_method(methods, base, wanted, (reference, current))
     groups, cuts = _current(current, base, wanted, time, every, by, run)
+    if exact and (many := uncounted(base, groups)):
+        before, groups = all_levels((reference, current), (before, groups), many, cuts, run)
+        base = before[None]
     # a column that is not there any more is one whose every row is missing
-    gone = [c for c in base.columns if c not in wanted and columns is None and c in _expected(base, time, by)]
+    gone = [c for c in base.columns if c not in wanted and columns is None and c in expected_columns(base, time, by)]
     groups = {key: replace(part, columns=part.columns | {c: base.columns[c].emptied(part.rows) for c in gone})
               for key, part in groups.items()}
     known = {key: before[key[1]] for key in groups if key[1] in before}
-    _require_range(known, groups, wanted)
+    require_range(known, groups, wanted)
     judged = {(key, name): _runnable(known[key], groups[key], name, methods)
               for name in (*wanted, *gone) for key in known if methods or not joint}
     each = share_alpha(alpha, sum(map(len, judged.values())) + len(joint) * len(known))
@@ -110,84 +123,16 @@ def _current(current: Table | Profile, base: Profile, wanted: list[str], time: s
                                     "profile it with `--like` the reference's profile")
         return {(None, None): current}, Cuts()
     violations = check_schema(current.schema, base.contract, tuple(wanted))
-    if violations and not _has_rows(current, []):
+    if violations and not has_rows(current, []):
         raise SourceError(f"{current.name}: no rows; there is nothing to compare")
     # a column without any value has no kind, whatever the file calls it
-    require(tuple(v for v in violations if v.rule != "kind" or _has_rows(current, [v.column])), current.name)
-    _require_names(current, base, wanted)
+    require(tuple(v for v in violations if v.rule != "kind" or has_rows(current, [v.column])), current.name)
+    require_names(current, base, wanted)
     cuts = cuts_of(current, time, every, by)
     groups = count_table(current, Bins.of(base, wanted), cuts, run)
     if not any(part.rows for part in groups.values()):
         raise SourceError(f"{current.name}: no rows; there is nothing to compare")
     return dict(sorted(groups.items(), key=lambda item: [part or "" for part in item[0]])), cuts
-
-
-def _shared(base: Profile, current: Profile | Table, columns: Iterable[str] | None,
-            cuts: Iterable[str | None]) -> tuple[list[str], list[str]]:
-    "The columns to compare, and what to say of the others. What windows are cut by differs between them by nature."
-    there = list(current.columns) if isinstance(current, Profile) else current.schema.names
-    name = current.name
-    asked = list(dict.fromkeys([c for c in base.columns if c not in cuts] if columns is None else columns))
-    for column in asked:
-        if column not in base.columns:
-            raise ContractError(f"{base.name}: no column {column!r} to compare; {options(column, list(base.columns))}")
-        if columns is not None and column not in there:
-            raise ContractError(f"{name}: no column {column!r}; {options(column, there)}")
-    wanted = [column for column in asked if column in there]
-    if not wanted:
-        raise ContractError(f"{name} shares no columns with {base.name}: it has {', '.join(map(str, there[:5]))}; "
-                            f"the reference has {', '.join(asked[:5])}")
-    notes = [f"{column} is missing in {name}" for column in asked if column not in there]
-    left_out = {role: [c for c in base.contract.of_role(role) if c in there] for role in ("time", "id")}
-    notes += [f"not judged, since {'a clock' if role == 'time' else 'an id'} always moves: {', '.join(found)}"
-              for role, found in left_out.items() if columns is None and found]
-    new = [column for column in there if column not in base.contract.names]
-    return wanted, notes + ([f"not in the reference: {', '.join(new)}"] if new and columns is None else [])
-
-
-def _zones(reference: Table | Profile, current: Table | Profile, wanted: list[str]) -> list[str]:
-    "What to say of clocks that have a time zone in one table and none in the other."
-    if isinstance(reference, Profile) or isinstance(current, Profile):
-        return []
-    zoned = {name: [getattr(side.schema.field(name).type, "tz", None) for side in (reference, current)]
-             for name in wanted if reference.schema.field(name).type != current.schema.field(name).type}
-    return [f"{name}: in {zones[0] or zones[1]} in one table and without a time zone in the other; taken as UTC there"
-            for name, zones in zoned.items() if any(zones) and not all(zones)]
-
-
-def _has_rows(table: Table, columns: list[str]) -> bool:
-    "Is there a row, with a value in these columns? Reads no further than to the first."
-    for batch in table.batches(columns or table.schema.names[:1]):
-        if batch.num_rows > max((batch.column(name).null_count for name in columns), default=0):
-            return True
-    return False
-
-
-def _require_names(table: Table, base: Profile, wanted: list[str]) -> None:
-    "Codes may be text in one file and numbers in the other; names may not. Raises ContractError."
-    for name in wanted:
-        levels = getattr(base.columns[name], "counts", ()) if base.contract.column(name).kind == "categorical" else ()
-        kind = table.schema.field(name).type
-        if len(levels) and kind_of(kind) == "numeric" and not any(level.strip("+-.")[:1].isdigit() for level in levels):
-            raise ContractError(f"{table.name}: {name} was text, such as {min(levels)!r}, and is now stored as {kind}; "
-                                "cast it")
-
-
-def _require_range(known: dict[Key, Profile], groups: dict[Key, Profile], wanted: list[str]) -> None:
-    "Distances have to be doubles. Raises ContractError."
-    for key, base in known.items():
-        for name in (name for name in wanted if base.columns[name].kind != "categorical"):
-            sides = [side.columns[name] for side in (base, groups[key]) if side.columns[name].size]
-            low, high = (float(end(getattr(side, which) for side in sides)) if sides else 0.0
-                         for end, which in ((min, "low"), (max, "high")))
-            if not math.isfinite(high - low):
-                raise ContractError(f"{groups[key].name}: {name} reaches from {low:.3g} to {high:.3g}, further than a "
-                                    "double can tell; rescale the column, or leave it out")
-
-
-def _expected(base: Profile, time: str | None, by: Sequence[str]) -> set[str]:
-    "Columns whose absence is a change: not labels and scores, which may come later, nor what windows are cut by."
-    return set(base.columns) - set(base.contract.of_role("target", "prediction", "score")) - {time, *by}
 
 # %% ../nbs/49_comparison.ipynb #bb3694b2
 def _require_a_method(methods: tuple[str, ...], base: Profile, wanted: list[str],
@@ -257,27 +202,12 @@ def _report(base: Profile, known: dict[Key, Profile], groups: dict[Key, Profile]
                 for key in known for name in names}
     verdict = worst([_placed(part) for part in parts], "windows" if cuts.time and not cuts.by else "segments")
     return Report(tuple(r for found in results.values() for r in found), verdict, _side(base), _whole(groups),
-                  parts, (*notes, *_troubles(base, groups, names)), None, pictures)
+                  parts, (*notes, *left_out(base, groups, names)), None, pictures)
 
 
 def _placed(part: Part) -> Verdict:
     place = ", ".join(filter(None, (part.window, part.segment)))
     return replace(part.verdict, reason=f"{place}: {part.verdict.reason}" if place else part.verdict.reason)
-
-
-def _troubles(base: Profile, groups: dict, wanted: list[str]) -> list[str]:
-    "What was left out of the scores, so that no number is silently about fewer rows."
-    said = []
-    for name in wanted:
-        sides = [("reference", base.columns[name])] + [
-            (", ".join(filter(None, key)) or "current", profile_.columns[name]) for key, profile_ in groups.items()]
-        infinite = [f"{side.infinite:,} in {where}" for where, side in sides if side.infinite]
-        empty = [where for where, side in sides if not side.size]
-        if infinite:
-            said.append(f"{name}: infinite values left out of the scores: {'; '.join(infinite)}")
-        if empty:
-            said.append(f"{name}: no values in {', '.join(empty)}; only its missing share is judged")
-    return said
 
 
 def _side(profile_: Profile) -> Side:

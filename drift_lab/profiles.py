@@ -66,7 +66,7 @@ class Bins:
     ) -> "Bins":
         "The bins of a profile, to count another table on."
         wanted = {name: reference.columns[name] for name in (reference.columns if columns is None else columns)}
-        return cls(reference.contract, {name: frozenset(column.counts) if column.kind == "categorical" else
+        return cls(reference.contract, {name: column.named if column.kind == "categorical" else
                                         cells_of(column.edges) for name, column in wanted.items()})
 
     @classmethod
@@ -251,7 +251,16 @@ def profile_segments(
         again = Bins.laid_on(sample_rows(table, uneven, rows, whole=True), contract, uneven)
         parts = {key: replace(parts[key], columns=parts[key].columns | part.columns)
                  for key, part in count_table(table, again, cuts, run).items()}
-    return parts
+    return _named(parts)
+
+
+def _named(parts: dict[Key, Profile]) -> dict[Key, Profile]:
+    "The same, where a column's levels are named also if they were not in the sample, unless they are too many."
+    names = {name: frozenset(column.counts) for name, column in whole(parts).columns.items()
+             if column.kind == "categorical" and not column.other}
+    return {key: replace(part, columns=part.columns | {name: replace(part.columns[name], named=named)
+                                                       for name, named in names.items()})
+            for key, part in parts.items()}
 
 
 def _sample_rows_of(table: Table, columns: list[str] | None) -> int:

@@ -133,13 +133,8 @@ def _psi_term(r: NDArray, c: NDArray) -> NDArray:
     return (c - r) * np.log(c / r)
 
 
-def _psi_noise(reference: ColumnProfile, current: ColumnProfile) -> Null | None:
-    # the floor leaves little but `other`, whose levels the reference's own rows chose: it is not dealt out at random
-    return None if any(_other(reference, current)) else _dealt(_psi_term, 1)(reference, current)
-
-
 @drift_method(*ALL, unit="index", source="Siddiqi 2006; its noise: Yurdakul 2018", usual=0.2,
-              null=_psi_noise, default=True,
+              null=_dealt(_psi_term, 1), default=True,
               # no level adds more than (r + c) ln(largest share / floor); below the floor it adds nothing
               error=_within(_psi_term, lambda r, c: (r + c) * math.log(max(r, c, FLOOR) / FLOOR), lambda *_: 0.0))
 def psi(reference: ColumnProfile, current: ColumnProfile) -> float:
@@ -212,9 +207,7 @@ def total_variation(reference: ColumnProfile, current: ColumnProfile) -> float:
     return float(_variation_term(*shares(reference, current)).sum())
 
 
-def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null | None:
-    if any(_other(reference, current)):  # what is in it was chosen by the reference's own rows, so it is not dealt out
-        return None
+def _cells(reference: ColumnProfile, current: ColumnProfile) -> Null:
     r, c = aligned_counts(reference, current)
     pooled = (r + c) / max((r + c).sum(), 1)
     return LargestNormal(np.sqrt(pooled * (1 - pooled) * noise(reference, current)))
@@ -271,9 +264,13 @@ def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
     return chi2_of_counts(*aligned_counts(reference, current))
 
 # %% ../nbs/41_shares.ipynb #32258031
+def _absent(column: ColumnProfile) -> int:
+    return column.rows - column.size
+
+
 def _share_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     n, m = max(reference.rows, 1), max(current.rows, 1)
-    rows = reference.missing + current.missing
+    rows = _absent(reference) + _absent(current)
     rows, few, many = min(rows, n + m - rows), min(n, m), max(n, m)  # of the rarer: missing or there
     if rows * few > LARGE * (n + m):
         return HalfNormal(math.sqrt(rows / (n + m) * (1 - rows / (n + m)) * (1 / n + 1 / m)))
@@ -283,8 +280,8 @@ def _share_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
 
 @drift_method(*ALL, unit="share", source="difference of two proportions", usual=0.01, null=_share_noise, default=True)
 def missing(reference: ColumnProfile, current: ColumnProfile) -> float:
-    "Absolute change of the share of missing rows (null or NaN). Usual limit 0.01."
-    return abs(current.missing / max(current.rows, 1) - reference.missing / max(reference.rows, 1))
+    "Absolute change of the share of rows without a finite value (null, NaN, infinite). Usual limit 0.01."
+    return abs(_absent(current) / max(current.rows, 1) - _absent(reference) / max(reference.rows, 1))
 
 
 def _unseen_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:

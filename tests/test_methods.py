@@ -603,6 +603,50 @@ def test_a_column_of_many_levels_has_sound_limits_and_p_values():
     assert found["jensen_shannon"].drifted
 
 
+@pytest.mark.parametrize("draw", [
+    pytest.param(lambda rng, n: rng.integers(0, 100_000, n), id="uniform"),
+    pytest.param(lambda rng, n: np.minimum(30 * rng.pareto(0.7, n), 1e6).astype(int), id="pareto"),
+    pytest.param(lambda rng, n: np.where(rng.random(n) < 0.5, rng.integers(0, 300, n), rng.integers(0, 50_000, n)),
+                 id="mixture")])
+def test_a_column_of_too_many_levels_to_count_keeps_its_false_alarm_rate(draw):
+    "The reference's sample chooses which levels are counted, and must not choose which are compared."
+    repetitions, alarms = 40, 0
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        before, same = (pl.DataFrame({"x": pl.Series(draw(rng, n)).cast(pl.String)}) for n in (70_000, 30_000))
+        report = compare(before, same, methods=["chi2"], contract=Contract((Column("x", "categorical"),)))
+        assert "more than 10,000 categories" in " ".join(report.notes)
+        alarms += report.results[0].p_value < 0.05
+    assert alarms / repetitions <= at_most(0.05, repetitions)
+
+
+def test_exact_counts_every_level():
+    rng = np.random.default_rng(5)
+    before, after = (pl.DataFrame({"x": pl.Series(rng.integers(0, 40_000, 60_000)).cast(pl.String),
+                                   "half": rng.choice(["a", "b"], 60_000)}) for _ in range(2))
+    rows = before["x"].value_counts(name="r").join(after["x"].value_counts(name="c"), on="x", how="full",
+                                                   coalesce=True).fill_null(0)
+    expected = stats.chi2_contingency(rows.select("r", "c").to_numpy().T, correction=False).statistic
+    report = compare(before, after, methods=["chi2"], columns=["x"], exact=True)
+    assert report.results[0].score == pytest.approx(expected, rel=1e-9) and report.results[0].error_bound == 0
+    assert not report.notes
+    inside = before.filter(half="a")["x"].value_counts(name="r").join(
+        after.filter(half="a")["x"].value_counts(name="c"), on="x", how="full", coalesce=True).fill_null(0)
+    expected = stats.chi2_contingency(inside.select("r", "c").to_numpy().T, correction=False).statistic
+    of_a = compare(before, after, methods=["chi2"], columns=["x"], exact=True, by=["half"]).results[0]
+    assert of_a.segment == "half=a" and of_a.score == pytest.approx(expected, rel=1e-9)
+    assert "x is missing" in " ".join(compare(before, after.drop("x"), exact=True).notes)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_values_that_became_infinite_are_drift(share):
+    x = np.random.default_rng(6).normal(size=4000)
+    broken = np.where(np.arange(4000) < share * 4000, np.inf, x)
+    report = compare(pl.DataFrame({"x": x}), pl.DataFrame({"x": broken}))
+    assert report.verdict.state == "drift" and report.frame.filter(method="missing")["score"].item() == share
+    assert f"{share * 4000:,.0f} in current" in " ".join(report.notes)
+
+
 def test_alpha_is_shared_by_all_that_is_judged_together():
     rng = np.random.default_rng(8)
     before, after = rng.normal(size=(2, 120))

@@ -183,6 +183,19 @@ def test_every_storage_type_is_counted(case):
     assert same(again.columns["x"], column)
 
 
+@pytest.mark.parametrize("levels", [30, 9_000, 60_000])
+def test_a_profile_like_another_adds_up_with_it(levels):
+    rng = np.random.default_rng(levels)
+    before, after = (pl.DataFrame({"x": pl.Series(rng.integers(0, levels, 90_000)).cast(pl.String)}) for _ in range(2))
+    contract = Contract((Column("x", "categorical"),))
+    sooner = profile(before, contract=contract)
+    both = (sooner + profile(after, like=sooner)).columns["x"]
+    expected = dict(pl.concat([before, after])["x"].value_counts().iter_rows())
+    assert both.rows == 180_000 and both.counts == {level: expected[level] for level in both.counts}
+    assert both.other == sum(rows for level, rows in expected.items() if level not in both.counts)
+    assert bool(both.other) == (levels > 20_000)
+
+
 def test_missing_and_infinite_are_counted_apart():
     column = profile(pa.table({"x": [1.0, None, math.nan, math.inf, -math.inf, 2.0]}),
                      contract=Contract((Column("x", "numeric"),))).columns["x"]

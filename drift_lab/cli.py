@@ -8,6 +8,7 @@ __all__ = ['app', 'FailOn', 'compare_command', 'profile_command', 'methods_comma
 
 # %% ../nbs/70_cli.ipynb #8c218f38
 import csv
+import os
 import sys
 import time
 from enum import StrEnum
@@ -17,7 +18,7 @@ from typing import Annotated
 import typer
 
 from .errors import DriftLabError, SettingsError, options
-from .terminal import console, say, show, show_places, show_score, show_windows
+from .terminal import console, progress, say, show, show_places, show_score, show_windows
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Has the world moved, does it hurt, and what moved? Drift detection for tables and models.")
@@ -61,8 +62,9 @@ def compare_command(
     Example: drift-lab compare 2011.parquet 2012.parquet --html report.html"""
     from drift_lab.comparison import compare
 
-    report = compare(reference, current, methods=_names(methods), columns=_names(columns) or None, time=time,
-                     every=every, by=_names(by), exact=exact)
+    with progress("comparing") as run:
+        report = compare(reference, current, methods=_names(methods), columns=_names(columns) or None, time=time,
+                         every=every, by=_names(by), exact=exact, run=run)
     if html:
         report.save_html(html)
     if as_json:
@@ -92,7 +94,8 @@ def profile_command(
 
         made = on_cluster(dask, profile, source, like=reference)
     else:
-        made = profile(source, like=reference)
+        with progress("counting") as run:
+            made = profile(source, like=reference, run=run)
     if output:
         write_text(output, profile_to_json(made) + "\n")
         say(f"{output}: {made.rows:,} rows, {len(made.columns)} columns")
@@ -267,6 +270,7 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"] or ["--help"]
     try:
         code = app(args=arguments, prog_name="drift-lab", standalone_mode=False)
+        sys.stdout.flush()  # a reader who has left is found here, and not on the way out
     except DriftLabError as e:
         code = _fail(e, e.exit_code, debug)
     except ModuleNotFoundError as e:
@@ -277,6 +281,9 @@ def main() -> None:
             code = _fail(SettingsError(need), 2, debug)
     except KeyboardInterrupt:
         code = 130
+    except (BrokenPipeError, SystemExit):  # `drift-lab ... | head`; Typer and rich make an exit of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes nowhere
+        code = 141  # as after SIGPIPE
     except Exception as e:
         usage = hasattr(e, "format_message") and hasattr(e, "exit_code")  # typer's own: unknown command or option
         code = _fail(e, 2 if usage else 1, debug)

@@ -233,7 +233,8 @@ def check_schema(
         if not fits:
             stored = type_.value_type if pa.types.is_dictionary(type_) else type_  # not how it is kept
             found.append(Violation(column.name, "kind", 0,
-                                   f"{column.name} was {column.kind} and is now stored as {stored}; cast it"))
+                                   f"{column.name} was {column.kind} and is now stored as {stored}; cast it, or leave "
+                                   "the column out"))
     return tuple(found)
 
 

@@ -1,6 +1,7 @@
 "`drift-lab` as a shell or a script meets it: what is on stdout, what on stderr, and the exit code."
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -329,3 +330,35 @@ def test_missing_settings_are_named(tmp_path):
     (tmp_path / "latin.toml").write_bytes("# é".encode("latin-1"))
     with pytest.raises(SettingsError, match="latin.toml"):
         load_settings(tmp_path / "latin.toml")
+
+
+def test_a_reader_who_leaves_is_no_error(folder):
+    rng = np.random.default_rng(0)
+    pl.DataFrame({f"c{i}": rng.normal(size=60) for i in range(1500)}).write_parquet(folder / "wide.parquet")
+    for form in ([], ["--json"]):
+        with subprocess.Popen([COMMAND, "compare", "wide.parquet", "wide.parquet", *form], cwd=folder, text=True,
+                              env={"HOME": str(folder), "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as job:
+            assert job.stdout.read(20)
+            job.stdout.close()
+            said = job.stderr.read()
+            assert (said, job.wait(60)) == ("", 141)
+
+
+def test_what_takes_a_while_shows_progress_at_a_terminal_and_nowhere_else(folder):
+    code = """
+import time
+from drift_lab.terminal import progress
+with progress("counting") as run:
+    assert list(run([lambda: 1, lambda: time.sleep(WAIT) or 2])) == [1, 2]
+print("done")
+"""
+    for wait, terminal, shown in ((1.6, True, True), (0, True, False), (1.6, False, False)):
+        ours, theirs = os.openpty()
+        done = subprocess.run([sys.executable, "-c", code.replace("WAIT", str(wait))], cwd=folder, text=True,
+                              env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "TERM": "xterm"}, timeout=60,
+                              stdout=subprocess.PIPE, stderr=theirs if terminal else subprocess.PIPE)
+        os.write(theirs, b".")  # so that there is something to read
+        said = os.read(ours, 100_000).decode() + (done.stderr or "")
+        os.close(ours), os.close(theirs)
+        assert done.stdout == "done\n" and ("counting" in said) == shown, (wait, terminal, said)

@@ -20,7 +20,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 PUBLIC = {
     "compare": "comparison", "load_profile": "stored", "Report": "reports",
     "profile": "profiles", "Profile": "profiles",
-    "read": "sources", "infer_contract": "contract", "Contract": "contract",
+    "read": "sources", "infer_contract": "inference", "Contract": "contract",
     "METHODS": "methods", "drift_method": "methods", "DriftResult": "methods", "Verdict": "budget",
 }
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from . import curves, definitions, shares  # noqa: F401  (importing them registers their methods)
 from .budget import ALPHA, Verdict, judge, share_alpha, worst
+from .checking import check_schema, require
 from .columns import values_of
-from .contract import Contract, check_schema, require
+from .contract import Contract
 from .errors import ContractError, SettingsError, SourceError
 from .figures import histogram
 from .methods import METHODS, DriftResult, Method, choose, evaluate, require_values
@@ -32,11 +33,11 @@ from drift_lab.pairing import (
     uncounted,
     zones_told,
 )
-from .profiles import Bins, Profile, Run, count_table, in_threads, profile_segments, whole
+from .profiles import Bins, Profile, Run, count_table, profile_segments, whole
 from .reports import Part, Report, Side
 from .sources import read
 from .stored import load_profile
-from .tables import Table
+from .tables import Table, in_threads
 from .windows import Cuts, Key, cuts_of, parts_of
 
 # %% ../nbs/49_comparison.ipynb #ada0de07

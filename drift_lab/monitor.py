@@ -15,9 +15,11 @@ from typing import Any
 import polars as pl
 
 from .budget import ALPHA, Verdict, judge, worst
+from .checking import check, check_schema, require
 from .comparison import compare
-from .contract import Contract, check, check_schema, infer_contract, require
+from .contract import Contract
 from .errors import ContractError, DriftLabError
+from .inference import infer_contract
 from .performance import judge_performance, realised
 from .profiles import Profile, profile
 from .registry import Champion, load_champion
@@ -53,10 +55,10 @@ def watch(
     if frame.is_empty():
         raise ContractError(f"{table.name}: no rows; there is nothing to watch")
     if settings.reference:
-        require(check(reference := base.frame(), contract), base.name)
+        require(check(reference := base.frame(), contract).violations, base.name)
         return Watched(contract, _window(reference, contract), frame)
     if until is None:
-        require(check(frame, contract), table.name)
+        require(check(frame, contract).violations, table.name)
         return Watched(contract, *split_reference(frame, contract, every=settings.every))
     end, rows = until
     if contract.time and end is not None:

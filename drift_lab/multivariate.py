@@ -34,8 +34,8 @@ from drift_lab.joint import (
 from .methods import METHODS, DriftResult, definition_of, limit_of
 from .nulls import ChiSquareSum, LargestNormal, Normal, Null
 from .planes import Encoding, Plane
-from .profiles import Profile, Run, in_threads
-from .tables import Table, sample_rows
+from .profiles import Profile, Run
+from .tables import Table, in_threads, sample_rows
 from .windows import Cuts, Key
 
 # %% ../nbs/47_multivariate.ipynb #de72c5cc

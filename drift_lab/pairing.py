@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .contract import kind_of
 from .errors import ContractError, options
+from .inference import kind_of
 from .levels import LEVELS, aligned_levels, encoded
 from .profiles import Bins, Profile, Run, count_table, whole
 from .tables import Table

@@ -50,13 +50,13 @@ def show(report: "Report") -> None:
     for line in repr(report).partition(": ")[2].splitlines():
         screen.print(Text(line, "bold" if "!" in line.rpartition("  ")[2] else ""))
 
-# %% ../nbs/65_terminal.ipynb #a0f49f19
+# %% ../nbs/65_terminal.ipynb #bed320fa
 @contextmanager
 def progress(
     what: str,  # is going on, such as "comparing"
 ) -> "Iterator[Run]":
     "What maps counting over a table's pieces, shown on the error stream if that is a terminal and it takes a while."
-    from drift_lab.profiles import in_threads
+    from drift_lab.tables import in_threads
 
     if not sys.stderr.isatty():
         yield in_threads

@@ -17,9 +17,9 @@ from drift_lab.errors import ContractError, DriftLabError, SettingsError
 from drift_lab.joint import CoMoments, RowMeans, Vectors, Waves, summarise
 from drift_lab.methods import METHODS
 from drift_lab.multivariate import JOINT, Sides, auc, correlation, cross_fitted_auc, mmd, pca_reconstruction
-from drift_lab.profiles import in_threads
 from drift_lab.reports import Report
 from drift_lab.sources import read
+from drift_lab.tables import in_threads
 from drift_lab.windows import Cuts
 
 ALL = tuple(JOINT)

@@ -18,8 +18,9 @@ from conftest import BIN, command, environment
 
 from drift_lab.errors import SourceError
 from drift_lab.flows.server import PrefectServer
-from drift_lab.profiles import Profile, Task, in_threads, profile
+from drift_lab.profiles import Profile, Task, profile
 from drift_lab.stored import profile_from_json, profile_to_json
+from drift_lab.tables import in_threads
 from drift_lab.windows import Key
 
 ROWS = 50_000  # of a row group; five of them are a piece

@@ -31,7 +31,7 @@ PATIENCE = 60  # seconds after which something that should have happened is take
 
 REGISTER = """
 import json, sys
-from drift_lab.contract import infer_contract
+from drift_lab.inference import infer_contract
 from drift_lab.features import model_input
 from drift_lab.profiles import profile
 from drift_lab.registry import register

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 from sklearn.metrics import log_loss, roc_auc_score
 
-from drift_lab.contract import Column, Contract, infer_contract
+from drift_lab.contract import Column, Contract
 from drift_lab.errors import ContractError
 from drift_lab.features import fit_features, model_input
+from drift_lab.inference import infer_contract
 from drift_lab.leaks import find_leaks
 from drift_lab.performance import judge_performance, realised
 from drift_lab.simulation import simulate

@@ -21,6 +21,7 @@ PUBLIC = {
     "compare": "comparison", "load_profile": "stored", "Report": "reports",
     "profile": "profiles", "Profile": "profiles",
     "read": "sources", "infer_contract": "inference", "Contract": "contract",
+    "check": "checking", "load_contract": "contract", "learn_contract": "learning",
     "METHODS": "methods", "drift_method": "methods", "DriftResult": "methods", "Verdict": "budget",
 }
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .contract import Column, Contract, Policy
+from .contract import Column, Contract, Policy, allowed
 from .errors import ContractError, options
 from .inference import doubles, kind_of
 from .sources import read
@@ -259,8 +259,8 @@ def _together(seen: list[_Seen]) -> dict[tuple[str, str], tuple[NDArray[np.int64
 def _of_rows(contract: Contract, column: str, rule: str, numbers: NDArray[np.int64], values: list, rows: int
              ) -> Violation:
     examples = tuple(zip(numbers[:EXAMPLES].tolist(), map(str, values), strict=False))
-    what = {"null": "must not be missing", "key": "has to be there once", "level": "is not allowed",
-            "range": "is out of range"}[rule]
+    what = {"null": "must not be missing", "key": "has to be there once"}.get(rule) or (
+        f"has to be {allowed(replace(contract.column(column), nullable=True))}")
     shown = ", ".join(f"row {row}" + ("" if rule == "null" else f" ({value[:40]})") for row, value in examples)
     more = f" and {len(numbers) - len(examples):,} more" if len(numbers) > len(examples) else ""
     return Violation(column, rule, len(numbers), f"{column} {what}: {shown}{more} of {rows:,} rows",

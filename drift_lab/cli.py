@@ -17,11 +17,13 @@ from typing import Annotated
 
 import typer
 
+from .data_commands import data
 from .errors import DriftLabError, SettingsError, options
 from .terminal import console, progress, say, show, show_places, show_score, show_windows
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Has the world moved, does it hurt, and what moved? Drift detection for tables and models.")
+app.add_typer(data)
 
 
 class FailOn(StrEnum):

@@ -7,6 +7,7 @@ __all__ = ['Policy', 'POLICY', 'OF_ROWS', 'SCHEMA', 'Column', 'Contract', 'allow
 
 # %% ../nbs/16_contract.ipynb #9a4daa50
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -181,16 +182,30 @@ def _content(contract: Contract) -> dict[str, Any]:
                     levels=c.levels, policy=c.policy) for c in contract.columns})
 
 
-def _toml(content: Mapping[str, Any], section: str = "") -> str:
+def _toml(content: Mapping[str, Any]) -> str:
+    sections = {name: content[name] for name in ("policy", "columns")}
+    parts = ["\n".join(("# What a table has agreed to be. Edit it; `drift-lab check SOURCE --contract FILE` holds a "
+                        "table against it.", *_lines({name: value for name, value in content.items()
+                                                      if name not in sections}))),
+             "\n".join(("# where a rule is broken: error stops, quarantine sets the rows aside, warn goes on",
+                        "[policy]", *_lines(sections["policy"]))),
+             *("\n".join((f"[columns.{_key(name)}]", *_lines(column))) for name, column in sections["columns"].items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lines(entries: Mapping[str, Any]) -> list[str]:
+    return [f"{_key(name)} = {_value(value)}" for name, value in entries.items()]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(_lines(value))} }}"
     # JSON's strings, numbers and lists are TOML's too, but for a character that JSON leaves as it is
-    text = {name: json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f") for name in content}
-    lines = [f"{text[name]} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
-             for name, value in content.items() if not isinstance(value, Mapping)]
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            title = f"{section}.{text[name]}" if section else name
-            lines += ["", *([f"[{title}]"] if name != "columns" else []), _toml(value, title)]
-    return "\n".join(lines).strip("\n") + ("" if section else "\n")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 # %% ../nbs/16_contract.ipynb #4c88da7a
 def _contract_of(content: Any, name: str) -> Contract:
@@ -228,24 +243,28 @@ def _require_sense(contract: Contract, name: str) -> None:
             check_every(contract.fresh)
         except SettingsError as e:
             raise ContractError(f"{name}: fresh: {e}") from None
-    for ends, place in [((contract.least_rows, contract.most_rows), "rows"),
-                        *(((c.low, c.high), f"columns.{c.name}.range") for c in contract.columns)]:
-        if None not in ends and ends[0] > ends[1]:
-            raise ContractError(f"{name}: {place}: least {ends[0]} is above most {ends[1]}")
     for column in contract.columns:
         place = f"{name}: columns.{column.name}"
         if column.levels is not None and column.kind != "categorical":
             raise ContractError(f"{place}.levels: it is {column.kind}; only a categorical column has levels")
         for end in (end for end in (column.low, column.high) if end is not None):
-            if column.kind == "categorical" or isinstance(end, str) != (column.kind == "datetime"):
+            if not _is_end(end, column.kind):
                 raise ContractError(f"{place}.range: {end!r} is no {column.kind} value; a number for a numeric "
                                     "column, a quoted ISO 8601 time for a clock")
-            if isinstance(end, str):
-                try:
-                    datetime.fromisoformat(end)
-                except ValueError:
-                    raise ContractError(f"{place}.range: {end!r} is no time; write one such as "
-                                        "2026-11-25T10:00") from None
+    for ends, place in [((contract.least_rows, contract.most_rows), "rows"),
+                        *(((c.low, c.high), f"columns.{c.name}.range") for c in contract.columns)]:
+        if None not in ends and ends[0] > ends[1]:
+            raise ContractError(f"{name}: {place}: least {ends[0]} is above most {ends[1]}")
+
+
+def _is_end(end: Any, kind: Kind) -> bool:
+    if kind != "datetime" or not isinstance(end, str):
+        return kind == "numeric" and not isinstance(end, str)
+    try:
+        datetime.fromisoformat(end)
+    except ValueError:
+        return False
+    return True
 
 
 def load_contract(

@@ -154,8 +154,8 @@ def doubles(
         columns, there = ", ".join(names), " and ".join(f"{name} is not null" for name in names)
         db.execute(f"create table twice as select {columns}, min(row) as first_row from keys where {there} "
                    f"group by {columns} having count(*) > 1")
-        found = db.execute(f"select row, {columns} from keys join twice using ({columns}) where row > first_row "
-                           "order by row").to_arrow_table()
+        found = db.sql(f"select row, {columns} from keys join twice using ({columns}) where row > first_row "
+                       "order by row").to_arrow_table()
     values = [", ".join(str(found[name][i].as_py()) for name in names) for i in range(min(most, found.num_rows))]
     return found["row"].to_numpy(), values
 

@@ -87,7 +87,7 @@ class Table:
 
         return pl.from_arrow(gather(list(self.batches(columns)), self, columns))
 
-# %% ../nbs/10_tables.ipynb #aeb2a16d
+# %% ../nbs/10_tables.ipynb #fa3ffc77
 @dataclass(frozen=True)
 class Between:
     "Rows whose value in a column lies in a stretch: its start belongs to it, its end does not."
@@ -112,7 +112,7 @@ def _end(value: Any, type_: pa.DataType, column: str) -> pa.Scalar:
         if not isinstance(moment, datetime):
             moment = datetime(*moment.timetuple()[:3])
         moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-        return pa.scalar(moment, pa.timestamp("us")).cast(pa.timestamp("us", getattr(type_, "tz", None) and "UTC"))
+        return pa.scalar(moment, pa.timestamp("us")).cast(pa.timestamp("us", getattr(type_, "tz", None)))
     except (ValueError, TypeError, AttributeError, pa.ArrowException):
         raise SettingsError(f"where: {value!r} is not on the scale of {column}, which is stored as {type_}; give "
                             "a number, or a time such as 2026-11-25T10:00") from None
@@ -163,7 +163,7 @@ def gather(
         return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
     return table.schema.empty_table().select(table.schema.names if columns is None else columns)
 
-# %% ../nbs/10_tables.ipynb #af230875
+# %% ../nbs/10_tables.ipynb #e5aa8522
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FURTHEST', 'WAVES', 'FEW', 'BLOCK', 'Count', 'floats_of', 'places_of', 'codes_of', 'rows_times',
-           'columns_times', 'CoMoments', 'RowMeans', 'RowSample', 'Vectors', 'Waves', 'summarise']
+           'columns_times', 'CoMoments', 'RowMeans', 'RowSample', 'Vectors', 'Waves', 'our_random', 'summarise']
 
 # %% ../nbs/36_joint.ipynb #1f84bd1b
 from collections.abc import Callable, Iterator
@@ -253,6 +253,13 @@ class Waves:
         angles = rows_times(self.vectors(batch), self.frequencies)
         return np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(WAVES)
 
+# %% ../nbs/36_joint.ipynb #3020549c
+def our_random(
+    *seed: int,
+) -> np.random.Generator:
+    "Random numbers that are always the same, and go along with nobody's data."
+    return np.random.default_rng([*b"drift_lab", *seed])
+
 # %% ../nbs/36_joint.ipynb #aea17358
 BLOCK = 4096  # rows that are turned into features at once
 
@@ -262,7 +269,7 @@ Count = Callable[[pa.RecordBatch, np.random.Generator], Any]  # rows, chance -> 
 def _summarise_piece(table: Table, piece: Piece, columns: list[str], cuts: Cuts, count: Count, seed: tuple[int, ...],
                      ) -> dict[Key, Any]:
     found: dict[Key, Any] = {}
-    rng = np.random.default_rng(seed)  # of its own for each piece, so that no order of reading matters
+    rng = our_random(*seed)  # of its own for each piece, so that no order of reading matters
     for batch in table.batches(list(dict.fromkeys((*columns, *cuts.columns))), piece):
         for key, part in parts_of(batch, cuts):
             for block in _blocks(part):

@@ -28,6 +28,7 @@ from drift_lab.joint import (
     codes_of,
     columns_times,
     floats_of,
+    our_random,
     places_of,
     summarise,
 )
@@ -206,7 +207,7 @@ def _waves(waves: Waves, batch: pa.RecordBatch, rng: np.random.Generator) -> Row
 @joint_method(unit="index", source="Gretton et al. 2012; Rahimi & Recht 2007")
 def mmd(sides: Sides) -> dict[Key, Finding]:
     "Squared maximum mean discrepancy, Gaussian kernel by 128 random Fourier features, 0..2. Usual limit 0.001."
-    rng = np.random.default_rng(sides.seed)
+    rng = our_random(sides.seed)
     sample = sides.sample(SAMPLE)
     waves = Waves.of(Vectors.of(sides.base, sides.columns), sample, rng)
     weights = np.linalg.eigvalsh(np.atleast_2d(np.cov(waves(sample).T))) if sample.num_rows > 1 else np.zeros(1)
@@ -253,6 +254,7 @@ def cross_fitted_auc(
     areas, variances, chances = [], [], []
     for fold in range(FOLDS):
         x = np.concatenate([side[of != fold] for side, of in zip(sides, folds, strict=True)])
+        x[:, np.isnan(x).all(axis=0)] = 0  # a column without a value in these rows says nothing, and is no error
         y = np.repeat([0, 1], [int((of != fold).sum()) for of in folds])
         held = [side[of == fold] for side, of in zip(sides, folds, strict=True)]
         model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, early_stopping=False,
@@ -290,7 +292,7 @@ def domain_classifier(sides: Sides) -> dict[Key, Finding]:
     named, found = [at is not None for at in places.values()], {}
     share = min(1.0, 1.2 * ROWS / sides.fewest)  # so many more that ROWS of them are there for all but certain
     for key, (before, after) in sides.pairs(partial(_rows, partial(_as_features, places), share)).items():
-        area, error, chance = cross_fitted_auc(before.values, after.values, named, np.random.default_rng(sides.seed))
+        area, error, chance = cross_fitted_auc(before.values, after.values, named, our_random(sides.seed))
         low, high = max(area - 1.96 * error, 0), min(area + 1.96 * error, 1)
         found[key] = Finding(area, 0.55, Normal(0.5, chance), said=f"95 % interval {low:.3f}..{high:.3f}, from "
                              f"{len(before.values):,} and {len(after.values):,} rows")

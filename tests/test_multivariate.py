@@ -325,3 +325,16 @@ def test_memory_does_not_hold_the_table():
 
     whole = summarise(read(rows), ("x",), Cuts(), partial(count), in_threads)[None, None]
     assert whole.rows == 100_000 and max(most) <= 4096
+
+
+def test_data_simulated_with_a_seed_like_ours_are_drawn_from_at_random():
+    before = pl.DataFrame({"x": np.random.default_rng((0, 0)).random(40_000)})
+    after = pl.DataFrame({"x": np.random.default_rng(5).random(40_000)})
+    assert compare(before, after, methods=["domain_classifier"]).verdict.state == "ok"
+
+
+def test_a_column_that_has_next_to_no_values_is_no_error():
+    x = np.random.default_rng(6).normal(size=(2, 9000))
+    before, after = (pl.DataFrame({"x": side, "rare": [1.0, 2.0] + [None] * 8998}) for side in x)
+    report = compare(before, after, methods=["domain_classifier", "mmd", "correlation", "pca_reconstruction"])
+    assert report.verdict.state == "ok" and all(math.isfinite(r.score) for r in report.results)

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # what the tests run besides Python packages, by the names Debian has for it: said here and nowhere else
-SYSTEM_PACKAGES := chromium nginx
+SYSTEM_PACKAGES := chromium nginx postgresql
 
 # what nbdev reads and writes; templates and dashboards are committed without outputs, and keep their cell tags
 SOURCES := settings.ini nbs drift_lab flows dashboards

@@ -17,6 +17,7 @@ import pyarrow as pa
 from .delimited import delimited_table, relation_table
 from .errors import SourceError, options
 from .parquet import arrow_table, dataset_table, parquet_table
+from .places import shown
 from .tables import PIECE_ROWS, Between, Piece, Table, only, within
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _FORMATS = {".parquet": parquet_table, ".pq": parquet_table, ".csv": delimited_t
 
 
 def read(
-    source: Any,  # path, glob, Polars or pandas frame, Arrow table, dataset or stream, DuckDB relation, or a Table
+    source: Any,  # path, glob, URL, Polars or pandas frame, Arrow table, dataset or stream, DuckDB relation, or Table
     name: str | None = None,  # what to call it; none: the path, or "frame"
     *,
     columns: Iterable[str] | None = None,  # none: all
@@ -71,7 +72,7 @@ def read(
     if isinstance(source, Table):
         table = source
     elif isinstance(source, (str, Path)):
-        table = _files(str(source), name or str(source), stretches)
+        table = _files(str(source), name or shown(str(source)), stretches)
     else:
         table = _frame(source, name or "frame")
     _require_names(table)
@@ -91,6 +92,7 @@ def _require_names(table: Table) -> None:
 
 def files_of(path: str, name: str) -> list[str]:
     "The files that a path, glob or folder means, in order. Raises SourceError where there is none."
+    name = shown(name)  # which may be a URL as it was written
     if "://" in path:
         raise SourceError(f"{name}: only local files are read so far; copy it here, or pass a frame")
     # a name that exists is taken as it is, brackets and stars included
@@ -106,6 +108,10 @@ def files_of(path: str, name: str) -> list[str]:
 
 
 def _files(path: str, name: str, stretches: tuple[Between, ...]) -> Table:
+    if path.startswith(("postgresql://", "postgres://")):
+        from drift_lab.postgres import postgres_table
+
+        return postgres_table(name, path, stretches)
     paths = files_of(path, name)
     suffixes = {Path(p.removesuffix(".gz")).suffix.lower() for p in paths}
     if len(suffixes) > 1 or (suffix := suffixes.pop()) not in _FORMATS:

@@ -88,16 +88,20 @@ def profile_command(
     Example: drift-lab profile 2011.parquet -o reference.json; drift-lab compare reference.json 2012.parquet"""
     from drift_lab.profiles import profile
     from drift_lab.reports import write_text
+    from drift_lab.sources import read
     from drift_lab.stored import load_profile, profile_to_json
 
     reference = load_profile(like) if like else None
+    table = read(source)
+    for note in table.notes:
+        say(f"note: {note}")
     if dask:
         from drift_lab.flows.scale import on_cluster
 
-        made = on_cluster(dask, profile, source, like=reference)
+        made = on_cluster(dask, profile, table, like=reference)
     else:
         with progress("counting") as run:
-            made = profile(source, like=reference, run=run)
+            made = profile(table, like=reference, run=run)
     if output:
         write_text(output, profile_to_json(made) + "\n")
         say(f"{output}: {made.rows:,} rows, {len(made.columns)} columns")

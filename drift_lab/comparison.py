@@ -72,6 +72,7 @@ def compare(
     base = before[None]
     wanted, notes = shared_columns(base, current, columns, (time, *by))
     notes += zones_told(reference, current, wanted)
+    notes += dict.fromkeys(note for side in (reference, current) for note in getattr(side, "notes", ()))
     _require_a_method(methods, base, wanted, (reference, current))
     groups, cuts = _current(current, base, wanted, time, every, by, run)
     if exact and (many := uncounted(base, groups)):

@@ -19,6 +19,7 @@ from .errors import SourceError, options
 from .parquet import arrow_table, dataset_table, parquet_table
 from .places import shown
 from .tables import PIECE_ROWS, Between, Piece, Table, only, within
+from .textrows import PACKED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -113,10 +114,16 @@ def _files(path: str, name: str, stretches: tuple[Between, ...]) -> Table:
 
         return postgres_table(name, path, stretches)
     paths = files_of(path, name)
-    suffixes = {Path(p.removesuffix(".gz")).suffix.lower() for p in paths}
+    suffixes = {_suffix(p) for p in paths}
     if len(suffixes) > 1 or (suffix := suffixes.pop()) not in _FORMATS:
         raise SourceError(f"{name}: not a format known by its ending; one of {', '.join(sorted(_FORMATS))}")
     return _FORMATS[suffix](name, paths, stretches)
+
+
+def _suffix(path: str) -> str:
+    "Without that of its compression."
+    first, last = ["", "", *(suffix.lower() for suffix in Path(path).suffixes)][-2:]
+    return first if last in PACKED else last
 
 
 def _frame(source: Any, name: str) -> Table:

@@ -48,6 +48,7 @@ class Table:
     name: str  # as the user wrote it; shown in reports and errors
     schema: pa.Schema
     pieces: tuple[Piece, ...]  # in the order of the rows
+    notes: tuple[str, ...] = ()  # how it was read, where that is not plain; a reader of its figures has to know
 
     @property
     def rows(self) -> int | None:

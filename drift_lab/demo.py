@@ -19,7 +19,7 @@ from .registry import tracking
 from .reports import Report
 from .settings import load_settings, prepare_state
 from .simulation import CHANGES, EVERY, TARGET, TIME, Change, false_alarms, score_changes, simulate
-from .sources import files_of
+from .sources import files_behind
 
 # %% ../nbs/64_demo.ipynb #37255693
 def write_settings(
@@ -57,8 +57,8 @@ def prepare_demo(
         return write_settings(path, name, source=str(table), time=TIME, every=EVERY, target=TARGET), name
     if not target:
         raise SettingsError("--target: say which column the model is to predict, such as --target price")
-    source = str(Path(data).resolve())
-    files_of(source, data)
+    source = data if re.match("s3://|delta:", data) else str(Path(data).resolve())
+    files_behind(source, data)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(data).stem).strip("_-") or "table"
     path = write_settings(folder / f"{name}.toml", name, source=source, time=time, target=target)
     require_trainable(load_settings(path)[name])

@@ -155,13 +155,13 @@ def hash_of_source(
     source: str,  # path, glob or folder
 ) -> str:  # 16 hexadecimal digits
     "Of the bytes of all its files, with their names. Raises SourceError where there is none."
-    from drift_lab.sources import files_of
+    from drift_lab.sources import files_behind
 
     digest = hashlib.sha256()
-    for path in files_of(source, source):
-        digest.update(Path(path).name.encode() + b"\0")
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
+    for place in files_behind(source, source):
+        digest.update(Path(place.path).name.encode() + b"\0")
+        with place.open() as file:
+            while block := file.read(8 << 20):  # in a bucket a request for each
                 digest.update(block)
     return digest.hexdigest()[:16]
 

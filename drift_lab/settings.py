@@ -103,7 +103,8 @@ def _monitor(path: Path, name: str, table: dict) -> MonitorSettings:
         raise SettingsError(f"{path}: [monitor.{name}] name: the section's title is the name; remove the key")
     for key in ("source", "reference"):
         if isinstance(table.get(key), str) and "://" not in table[key]:
-            table[key] = str(path.parent.resolve() / table[key])
+            kind = "delta:" * table[key].startswith("delta:")
+            table[key] = kind + str(path.parent.resolve() / table[key].removeprefix(kind))
     try:
         return MonitorSettings(name=name, **table)
     except ValidationError as e:

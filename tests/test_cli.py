@@ -203,7 +203,7 @@ BAD = {
     "no.json": (b'{"a": 1}', "profile the source anew"),
     "broken.json": (b"{", "not a stored profile"),
     "old.json": (b'{"schema": "drift_lab.profile/0"}', "profile the source anew"),
-    "a folder": ("folder", "a folder without Parquet files"),
+    "a folder": ("folder", "a folder without files of a known ending"),
 }
 
 

@@ -3,12 +3,14 @@
 python -m benchmarks [ROWSxCOLUMNS ...] [--rounds N]   (make bench)
 
 Prints the tables of the sizes it measured, keeps their figures in benchmarks/results, one file for each size, and
-writes benchmarks/speed.md and speed.svg from all that are there; without sizes, all of them and accuracy.md.
+writes benchmarks/speed.md and speed.svg from all that are there; without sizes, all of them, and accuracy.md and
+data_in.md.
 """
 import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks import data_in
 from benchmarks.accuracy import table
 from benchmarks.peers import CACHE
 from benchmarks.processes import Limits
@@ -60,6 +62,7 @@ def main() -> None:
             text = table(1_000_000, Path(data))
         print(f"\n{text}")
         (given.folder / "accuracy.md").write_text(f"# Accuracy\n\n{text}\n")
+        data_in.write_page(1_000_000, given.rounds, given.folder)
 
 
 if __name__ == "__main__":

@@ -192,6 +192,72 @@ def imported_pandas(work: Work) -> Work:
     return work
 
 
+def check_contract(contract: str, path: str) -> Work:
+    from drift_lab import check, load_contract  # noqa: I001
+
+    import pyarrow.parquet  # noqa: F401
+
+    rules = load_contract(contract)
+
+    def work() -> None:
+        checked = check(path, rules)
+        assert checked.state == "ok", checked
+
+    return work
+
+
+def csv_read(path: str) -> Work:
+    from drift_lab import read  # noqa: I001
+
+    import pyarrow.csv  # noqa: F401
+
+    return lambda: sum(batch.num_rows for batch in read(path).batches())
+
+
+def csv_duckdb(path: str) -> Work:
+    import duckdb
+    import pyarrow  # noqa: F401
+
+    def work() -> int:
+        connection = duckdb.connect()
+        connection.execute(f"SET threads={THREADS}")
+        return sum(batch.num_rows for batch in connection.read_csv(path).to_arrow_reader(65536))
+
+    return work
+
+
+def csv_polars(path: str) -> Work:
+    import polars as pl
+
+    return lambda: pl.read_csv(path).height
+
+
+def csv_polars_streaming(path: str) -> Work:
+    import polars as pl
+
+    return lambda: sum(part.height for part in pl.scan_csv(path).collect_batches(engine="streaming"))
+
+
+def postgres_read(url: str) -> Work:
+    import adbc_driver_postgresql  # noqa: F401
+
+    from drift_lab import read
+
+    return lambda: sum(batch.num_rows for batch in read(url).batches())
+
+
+def postgres_adbc(url: str) -> Work:
+    from adbc_driver_postgresql import dbapi
+
+    def work() -> int:
+        address, _, table = url.partition("?table=")
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {table}")
+            return sum(batch.num_rows for batch in cursor.fetch_record_batch())
+
+    return work
+
+
 def frames(paths: tuple[str, ...]) -> list:
     import pandas
 
@@ -208,9 +274,12 @@ def categorical(frame: object) -> list[str]:
 
 WORKS = {work.__name__: work for work in (
     against_stored, both, decode, duckdb_scan, polars_scan, frouros_psi, frouros_ks_chi2, alibi_ks, deepchecks, nannyml,
-    evidently_values, evidently_preset, whylogs)}
+    evidently_values, evidently_preset, whylogs, check_contract, csv_read, csv_duckdb, csv_polars, csv_polars_streaming,
+    postgres_read, postgres_adbc)}
 PACKAGES = {"against_stored": "drift_lab", "both": "drift_lab", "decode": "pyarrow", "duckdb_scan": "duckdb",
-            "polars_scan": "polars", "alibi_ks": "alibi-detect"}  # the others have their package's name in front
+            "polars_scan": "polars", "alibi_ks": "alibi-detect", "check_contract": "drift_lab", "csv_read": "drift_lab",
+            "csv_duckdb": "duckdb", "csv_polars": "polars", "csv_polars_streaming": "polars",
+            "postgres_read": "drift_lab", "postgres_adbc": "adbc-driver-postgresql"}  # others begin with it
 
 
 def memory(key: str) -> float:

@@ -145,6 +145,7 @@ class Checked:
     violations: tuple[Violation, ...]
     aside: Mapping[tuple[str, str], NDArray[np.int64]]  # column, rule -> rows to set aside, rising
     piece_rows: tuple[int, ...]  # of the table's pieces
+    notes: tuple[str, ...] = ()  # how it was read, where that is not plain
 
     @property
     def state(self) -> str:
@@ -168,7 +169,8 @@ class Checked:
 
     def __repr__(self) -> str:
         return "\n".join((f"{self.state}: {self.name}, {self.rows:,} rows",
-                          *(f"  {v.policy:<10} {v.message}" for v in self.violations)))
+                          *(f"  {v.policy:<10} {v.message}" for v in self.violations),
+                          *(f"note: {note}" for note in self.notes)))
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -182,7 +184,7 @@ class Checked:
     def to_json(self) -> str:
         return json.dumps({"schema": "drift_lab.check/1", "name": self.name, "state": self.state, "rows": self.rows,
                            "violations": [asdict(v) for v in self.violations],
-                           "set_aside": len(self.set_aside)}, ensure_ascii=False)
+                           "set_aside": len(self.set_aside), "notes": self.notes}, ensure_ascii=False)
 
 
 def check(
@@ -211,7 +213,7 @@ def check(
     found += [_of_rows(contract, *place, *where, rows) for place, where in broken_rows.items() if len(where[0])]
     found += _of_the_whole(contract, rows, [part.newest for part in seen], clock, now or datetime.now(UTC))
     aside = {(v.column, v.rule): broken_rows[v.column, v.rule][0] for v in found if v.policy == "quarantine"}
-    return Checked(table.name, rows, tuple(found), aside, tuple(part.rows for part in seen))
+    return Checked(table.name, rows, tuple(found), aside, tuple(part.rows for part in seen), table.notes)
 
 # %% ../nbs/19_checking.ipynb #a98fa7a3
 @dataclass

@@ -48,7 +48,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 @app.command("compare")
 def compare_command(
     reference: Annotated[str, typer.Argument(metavar="REF", help="Table to compare with, or its stored profile.")],
-    current: Annotated[str, typer.Argument(metavar="CUR", help="Table to be judged: file or glob.")],
+    current: Annotated[str, typer.Argument(metavar="CUR", help="Table to be judged: file, glob or address.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Drift methods; see `drift-lab methods`.")] = None,
@@ -78,7 +78,7 @@ def compare_command(
 
 @app.command("profile")
 def profile_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Table to profile: file or glob.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Table to profile: file, glob or address.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here (JSON).")] = None,
     like: Annotated[Path | None, typer.Option(metavar="FILE", help="Count over this stored profile's bins.")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Count on this Dask scheduler's workers.")] = None,

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,15 +108,23 @@ class Between:
 def _end(value: Any, type_: pa.DataType, column: str) -> pa.Scalar:
     try:
         if not (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
-            return pa.scalar(float(value) if isinstance(value, str) else value)
+            whole = isinstance(value, (int, np.integer)) and -(2**63) <= value < 2**63
+            return _scalar(value, pa.int64()) if whole else _scalar(float(value), pa.float64())
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if not isinstance(moment, datetime):
             moment = datetime(*moment.timetuple()[:3])
         moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-        return pa.scalar(moment, pa.timestamp("us")).cast(pa.timestamp("us", getattr(type_, "tz", None)))
-    except (ValueError, TypeError, AttributeError, pa.ArrowException):
+        since = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+        return _scalar(since, pa.timestamp("us", getattr(type_, "tz", None)))
+    except (ValueError, TypeError, AttributeError):
         raise SettingsError(f"where: {value!r} is not on the scale of {column}, which is stored as {type_}; give "
                             "a number, or a time such as 2026-11-25T10:00") from None
+
+
+def _scalar(value: float, type_: pa.DataType) -> pa.Scalar:
+    "By its bytes, since `pa.scalar` imports pandas."
+    raw = np.array([value], float if pa.types.is_floating(type_) else np.int64)
+    return pa.Array.from_buffers(type_, 1, [None, pa.py_buffer(raw)])[0]
 
 
 def only(

@@ -151,3 +151,5 @@ def show_check(checked: "Checked") -> None:
         screen.print(Text(f"  {violation.policy:<10} ", _POLICIES[violation.policy]), Text(violation.message), sep="")
     if len(checked.set_aside):
         screen.print(f"  {len(checked.set_aside):,} rows are set aside where the table is used")
+    for note in checked.notes:
+        screen.print(Text(f"note: {note}", "dim"))

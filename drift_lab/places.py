@@ -83,8 +83,8 @@ def ending(
     path: str,
 ) -> str:  # in small letters; that of what is packed, where it is packed
     "By which a format is known."
-    first, last = ["", "", *(suffix.lower() for suffix in Path(path).suffixes)][-2:]
-    return first if last in PACKED else last
+    name = Path(path.lower())
+    return Path(name.stem).suffix if name.suffix in PACKED else name.suffix
 
 
 def files_of(

@@ -93,6 +93,13 @@ def test_the_first_form_of_a_contract_is_still_read():
     assert Contract.from_json(text) == Contract((Column("x", "numeric", "target"),))
 
 
+def test_the_contract_in_the_docs_is_one():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text("utf-8")
+    contract = _contract_of(tomllib.loads(page.split("```toml\n")[1].split("```")[0]), "docs")
+    assert contract.policy_of("range", "amount") == "quarantine" and contract.policy_of("level", "country") == "warn"
+    assert contract.policy_of("key") == POLICY["key"] and all(f"`{rule}`" in page for rule in POLICY)
+
+
 # what a check finds
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import say, show_check
+from .terminal import progress, say, show_check
 
 data = typer.Typer(rich_markup_mode=None)
 
@@ -30,7 +30,8 @@ def contract_command(
     from drift_lab.learning import learn_contract
     from drift_lab.reports import write_text
 
-    learnt = learn_contract(source, target=target, time=time)
+    with progress("learning") as run:
+        learnt = learn_contract(source, target=target, time=time, run=run)
     if output:
         write_text(output, learnt.to_toml())
         say(f"{output}: {len(learnt.columns)} columns")
@@ -51,7 +52,9 @@ def check_command(
     from drift_lab.checking import check
     from drift_lab.contract import load_contract
 
-    checked = check(source, load_contract(contract))
+    rules = load_contract(contract)
+    with progress("checking") as run:
+        checked = check(source, rules, run=run)
     if as_json:
         sys.stdout.write(checked.to_json() + "\n")
     else:

@@ -7,7 +7,7 @@ __all__ = ['MOST_LISTED', 'learn_contract']
 
 # %% ../nbs/24_learning.ipynb #a423b8fa
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,12 +31,13 @@ def learn_contract(
     target: str | None = None,
     time: str | None = None,
     columns: Mapping[str, ColumnSettings] | None = None,
+    run: Callable[[list], Iterable] = in_threads,  # what maps the looking over the table's pieces
 ) -> Contract:
     "A contract with the rules that a reference keeps, to be edited. Raises SourceError, ContractError."
     table = read(source)
     contract = infer_contract(table, target=target, time=time, columns=columns)
     alone = replace(table, pieces=())
-    parts = list(in_threads([partial(_learn, alone, piece, contract) for piece in table.pieces]))
+    parts = list(run([partial(_learn, alone, piece, contract) for piece in table.pieces]))
     learnt = []
     for column in contract.columns:
         lows, highs, levels, nulls = zip(*(part[column.name] for part in parts), strict=True)

@@ -22,7 +22,7 @@ from .contract import Column, Contract, Policy, allowed
 from .errors import ContractError, options
 from .inference import doubles, kind_of
 from .sources import read
-from .tables import Between, Piece, Table, in_threads, slots
+from .tables import Between, Piece, Table, distinct, in_threads, slots
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,7 +155,7 @@ class Checked:
     @property
     def set_aside(self) -> NDArray[np.int64]:
         "Numbers of the rows that may not pass, rising."
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *self.aside.values()]))
+        return distinct(np.concatenate([np.zeros(0, np.int64), *self.aside.values()]))
 
     @property
     def frame(self) -> "pl.DataFrame":

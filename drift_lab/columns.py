@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .errors import SettingsError
 from .processor import numpy_sorts_fast
-from .tables import nulls_of, slots, to_numpy
+from .tables import distinct, nulls_of, slots, to_numpy
 
 BINS = 1000  # of a numeric column; a multiple of 10, so that deciles are among the edges
 
@@ -34,7 +34,7 @@ def quantile_edges(
     at = np.ceil(np.arange(bins + 1) / bins * len(ordered)).astype(int) - 1
     points = ordered[at.clip(0)]
     tied = points[1:][points[1:] == points[:-1]]
-    edges = np.unique(np.concatenate([points, _after(tied), _after(points[-1:])]))
+    edges = distinct(np.concatenate([points, _after(tied), _after(points[-1:])]))
     return _short(edges) if edges.dtype.kind == "f" else edges
 
 

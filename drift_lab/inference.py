@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .contract import Column, Contract
 from .errors import ContractError, SourceError, options
 from .settings import ColumnSettings, Kind, Role
-from .tables import Table, sample_rows, slots, to_numpy
+from .tables import Table, distinct, sample_rows, slots, to_numpy
 
 # %% ../nbs/18_inference.ipynb #41a0206c
 def kind_of(
@@ -58,17 +58,17 @@ def _order_role(values: pa.Array, kind: Kind) -> Role | None:
     with np.errstate(over="ignore"):
         steps = np.diff(x)
     changes = int(np.count_nonzero(steps))
-    distinct = len(np.unique(x))
+    different = len(distinct(x))
     if changes == 0:
         return None
-    if changes == len(steps) == distinct - 1 and kind == "categorical":
+    if changes == len(steps) == different - 1 and kind == "categorical":
         return "id"  # all different: names, not categories
     if kind == "numeric" and steps.min() > 0 and np.mean(steps == np.median(steps)) > 0.99:
         return "id"  # a row number; a sample of it may have gaps
-    if changes == distinct - 1 and len(x) >= 20 * distinct:
+    if changes == different - 1 and len(x) >= 20 * different:
         return "time"  # every value in one block: a year, a batch, a file's name
     x = x / (np.abs(x).max() or 1.0)  # squares of 1e-300 are nothing, and of 1e300 too much
-    rising = steps.min() >= 0 or (distinct > 100 and abs(np.corrcoef(x, np.arange(len(x)))[0, 1]) > 0.999)
+    rising = steps.min() >= 0 or (different > 100 and abs(np.corrcoef(x, np.arange(len(x)))[0, 1]) > 0.999)
     return "time" if kind != "categorical" and rising else None
 
 

@@ -19,6 +19,7 @@ from .columns import NumericProfile, single_valued
 from .levels import ColumnProfile, aligned_levels
 from .methods import drift_method, noise
 from .nulls import LARGE, ChiSquare, HalfNormal, LargestNormal, Null, Steps, dealt, hands
+from .tables import distinct
 
 ALL = ("numeric", "datetime", "categorical")
 
@@ -39,7 +40,7 @@ def decile_cuts(
     # a frequent single value keeps its bin on both sides, so that what leaves it is seen, also to where nothing was
     held = reference.counts[1:-1]
     atoms = np.flatnonzero(single_valued(reference.edges) & (held > 1) & (held * DECILES >= before[-1])) + 1
-    return np.unique(np.concatenate([[0], inside, atoms, atoms + 1]))
+    return distinct(np.concatenate([[0], inside, atoms, atoms + 1]))
 
 
 @lru_cache(maxsize=1)  # the methods ask one after the other for the same two columns

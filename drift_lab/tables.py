@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['BATCH_ROWS', 'BATCH_VALUES', 'PIECE_ROWS', 'Found', 'READERS', 'SAMPLE_ROWS', 'GLANCES', 'Piece', 'Table', 'Between',
-           'only', 'within', 'gather', 'in_threads', 'to_numpy', 'slots', 'nulls_of', 'to_arrow', 'sample_rows']
+           'only', 'within', 'gather', 'in_threads', 'to_numpy', 'slots', 'nulls_of', 'distinct', 'to_arrow',
+           'sample_rows']
 
 # %% ../nbs/10_tables.ipynb #e7841b53
 import os
@@ -213,6 +214,14 @@ def nulls_of(
         return np.zeros(len(column), bool)
     absent = ~np.frombuffer(column.buffers()[0], np.uint8)
     return np.unpackbits(absent, count=column.offset + len(column), bitorder="little")[column.offset :].view(np.bool_)
+
+
+def distinct(
+    values: NDArray,  # no nan
+) -> NDArray:  # rising, each once
+    "As `np.unique`, which imports NumPy's masked arrays on the way: a tenth of a comparison."
+    values = np.sort(values)
+    return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
 
 
 def to_arrow(

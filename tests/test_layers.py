@@ -14,7 +14,7 @@ import drift_lab
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 HEAVY = ("prefect", "mlflow", "evidently", "papermill", "sklearn", "pandera", "scipy", "scipy.stats", "pandas",
-         "plotly", "fastapi", "duckdb", "polars")
+         "plotly", "fastapi", "duckdb", "polars", "numpy.ma")
 
 
 def cells(path: Path, kind: str) -> list[str]:

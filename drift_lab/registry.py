@@ -150,7 +150,7 @@ def register(
     from skops.io import dump
 
     files = {CONTRACT: contract.to_json(), PROFILE: profile_to_json(reference_profile),
-             TRAINING: training_json(trained)}
+             TRAINING: training_json(trained), "contract.toml": contract.to_toml()}
     with tempfile.TemporaryDirectory() as folder, _run(f"train {name}", run) as active:
         for file, text in files.items():
             Path(folder, file).write_text(text, "utf-8")

@@ -171,6 +171,9 @@ def hash_of_settings(
 ) -> str:  # 16 hexadecimal digits
     "Of all that a model depends on: what is watched and how, and the version of this package."
     from drift_lab import __version__
+    from drift_lab.contract import load_contract
 
     kept = settings.model_dump(mode="json", exclude={"alerts", "methods"}) | {"version": __version__}
+    if settings.contract:  # what it says, and not where it is
+        kept["contract"] = load_contract(settings.contract).to_json()
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

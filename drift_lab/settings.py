@@ -55,6 +55,7 @@ class MonitorSettings(BaseModel):
     target: str | None = None  # what the model predicts; none: data drift only
     model: str | None = None  # registered model; none: the monitor's name
     columns: dict[str, ColumnSettings] = {}  # where inference is wrong
+    contract: str | None = None  # TOML file that every row of `source` is held against; none: inferred kinds only
     methods: tuple[str, ...] = ()  # none: one powerful choice per kind
     alerts: tuple[str, ...] = ()  # references to secrets: "env:SLACK_URL"
 
@@ -101,7 +102,7 @@ def load_settings(
 def _monitor(path: Path, name: str, table: dict) -> MonitorSettings:
     if "name" in table:
         raise SettingsError(f"{path}: [monitor.{name}] name: the section's title is the name; remove the key")
-    for key in ("source", "reference"):
+    for key in ("source", "reference", "contract"):
         if isinstance(table.get(key), str) and "://" not in table[key]:
             kind = "delta:" * table[key].startswith("delta:")
             table[key] = kind + str(path.parent.resolve() / table[key].removeprefix(kind))

@@ -2,7 +2,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drift_lab.flows.tasks import run_template  # first: it prepares the state before Prefect is imported
+from drift_lab.flows.tasks import keep_contract, run_template  # first: it prepares the state before Prefect is imported
 
 from prefect import flow, task  # isort: skip
 
@@ -37,6 +37,7 @@ def monitor(settings: str, name: str) -> tuple[Report, Path]:
     "Check every window after the reference; report, pages and executed notebook are artifacts of one MLflow run."
     with logged_run(f"monitor {name}", {"monitor": name, "drift_lab.step": "monitor"}) as (run, folder):
         parameters = {"settings": str(Path(settings).resolve()), "monitor": name, "folder": str(folder), "run": run}
+        keep_contract(load_settings(settings)[name], folder)
         run_template("drift_report.ipynb", parameters, folder)
         report = Report.from_json((folder / "report.json").read_text("utf-8"))
         tag_run(run, report)

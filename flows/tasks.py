@@ -1,8 +1,9 @@
-"""What the flows share: a notebook as a Prefect task."""
+"""What the flows share: a notebook as a Prefect task, and the contract that it holds tables against."""
+import shutil
 import sys
 from pathlib import Path
 
-from drift_lab.settings import prepare_state
+from drift_lab.settings import MonitorSettings, prepare_state
 
 prepare_state()  # before Prefect is imported: it reads its folders then
 
@@ -23,6 +24,12 @@ def worth_another_try(task, run, state) -> bool:
     except Exception:
         return True
     return False
+
+
+def keep_contract(settings: MonitorSettings, folder: Path) -> None:
+    "Put a monitor's contract among a run's artifacts, as it was then."
+    if settings.contract and Path(settings.contract).is_file():  # where it is not, the notebook says so
+        shutil.copyfile(settings.contract, folder / "contract.toml")
 
 
 @task(retries=1, retry_delay_seconds=2, retry_condition_fn=worth_another_try)

@@ -1,7 +1,7 @@
 """Train a monitor's model and register it as champion: one Prefect flow around one notebook."""
 from pathlib import Path
 
-from drift_lab.flows.tasks import run_template  # first: it prepares the state before Prefect is imported
+from drift_lab.flows.tasks import keep_contract, run_template  # first: it prepares the state before Prefect is imported
 
 from prefect import flow, task  # isort: skip
 
@@ -24,5 +24,6 @@ def train(settings: str, name: str) -> tuple[str, bool]:
     if champion := reusable(settings, name):
         return champion, False
     with logged_run(f"train {name}", {"monitor": name, "drift_lab.step": "train"}) as (run, folder):
+        keep_contract(chosen, folder)
         run_template("train.ipynb", {"settings": str(Path(settings).resolve()), "monitor": name, "run": run}, folder)
     return f"models:/{chosen.model_name}/{find_version(tracking(), chosen.model_name).version}", True

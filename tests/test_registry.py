@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from drift_lab.contract import Column, Contract
+from drift_lab.contract import Column, Contract, load_contract
 from drift_lab.errors import RegistryError
 from drift_lab.features import model_input
 from drift_lab.inference import infer_contract
@@ -64,6 +64,7 @@ def test_everything_is_found_from_the_version_alone(state, loans):
     put(loans)
     folder = Path(mlflow.artifacts.download_artifacts("models:/loans@champion"))
     assert json.loads((folder / "extra_files" / "contract.json").read_text())["schema"] == "drift_lab.contract/2"
+    assert load_contract(folder / "extra_files" / "contract.toml") == load_champion("loans").contract
     assert json.loads((folder / "extra_files" / "training.json").read_text())["task"] == "binary"
     assert json.loads((folder / "extra_files" / "reference_profile.json").read_text())["rows"] == 2000
 

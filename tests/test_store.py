@@ -22,6 +22,8 @@ from drift_lab import check, read
 from drift_lab.contract import Column, Contract
 from drift_lab.errors import ContractError, SettingsError, SourceError
 from drift_lab.labels import add_labels, labelled, record_predictions
+from drift_lab.monitor import watch
+from drift_lab.settings import load_settings
 from drift_lab.store import append, dataset, known_keys, quarantine, store_folder, table, tidy
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -347,6 +349,43 @@ def test_rows_set_aside_are_kept_once_also_when_their_table_grows(store):
     assert kept["reason"].to_list()[:3] == ["temp: range", "bike: level", "bike: level; temp: range"]
     assert set(kept["at"]) == {NOW} and set(kept["run"]) == {"run 1"}
     assert json.loads(kept["values"][2]) == {"bike": "jet", "temp": "77.0"}
+
+
+CONTRACT = """schema = "drift_lab.contract/2"
+[columns]
+day = { kind = "datetime", role = "time" }
+bike = { kind = "categorical", levels = ["city", "road"], policy = "quarantine" }
+temp = { kind = "numeric", range = { most = 45.0 } }
+"""
+
+
+def test_a_monitor_holds_its_table_against_a_contract(tmp_path, monkeypatch):
+    days = pl.datetime_range(datetime(2026, 1, 1), datetime(2026, 2, 25, 23), "1h", eager=True)
+    rides = pl.DataFrame({"day": days, "bike": ["city", "road"] * 672, "temp": [float(i % 30) for i in range(1344)]})
+    rides[5, "bike"], rides[1300, "bike"], rides[7, "temp"] = "hover", "jet", 99.0
+    rides.write_parquet(tmp_path / "rides.parquet")
+    (tmp_path / "agreed.toml").write_text(CONTRACT)
+    (tmp_path / "settings.toml").write_text("""[monitor.rides]
+source = "rides.parquet"
+time = "day"
+every = "1w"
+contract = "agreed.toml"
+""")
+    done = command(tmp_path, "monitor", "settings.toml", "--once")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("DRIFT_LAB_STORE", str(tmp_path / "state" / "store"))
+    watch(load_settings(tmp_path / "settings.toml")["rides"], run="the next")
+    kept = pl.read_delta(str(tmp_path / "state" / "store" / "quarantine")).sort("row")
+    assert kept["row"].to_list() == [5, 1300] and kept["reason"].to_list() == ["bike: level"] * 2
+    assert "the next" not in kept["run"]  # both were there already
+    newest = Path(done.stdout.split("report: ")[1].splitlines()[0]).parent
+    assert (newest / "contract.toml").read_text() == CONTRACT
+    report = json.loads((newest / "report.json").read_text())
+    assert report["notes"][0] == "2 of 1,344 rows were set aside" and "warn: temp has to be" in report["notes"][2]
+    assert sum(part["rows"] for part in report["parts"]) == 31 * 24 - 1  # from 26 January, a Monday
+    (tmp_path / "agreed.toml").write_text(CONTRACT.replace("temp", "warmth"))
+    lost = command(tmp_path, "monitor", "settings.toml", "--once")
+    assert lost.returncode == 2 and "warmth is missing" in lost.stderr and "Traceback" not in lost.stderr
 
 
 # labels

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .contract import Column, Contract, Policy, allowed
+from .contract import Column, Contract, Policy, allowed, load_contract
 from .errors import ContractError, options
 from .inference import doubles, kind_of
 from .sources import read
@@ -170,6 +171,7 @@ class Checked:
     def __repr__(self) -> str:
         return "\n".join((f"{self.state}: {self.name}, {self.rows:,} rows",
                           *(f"  {v.policy:<10} {v.message}" for v in self.violations),
+                          *([f"set aside: {len(self.set_aside):,} rows"] if len(self.set_aside) else []),
                           *(f"note: {note}" for note in self.notes)))
 
     def _repr_html_(self) -> str:
@@ -189,7 +191,7 @@ class Checked:
 
 def check(
     source: Any,  # whatever `read` takes
-    contract: Contract,
+    contract: Contract | str | Path,  # or the file that holds it
     *,
     now: datetime | None = None,  # what `fresh` counts from; none: the clock
     columns: tuple[str, ...] | None = None,  # those that matter; none: all
@@ -197,6 +199,7 @@ def check(
 ) -> Checked:
     "Every violation in a table, with counts and examples. Raises SourceError where it cannot be read."
     table = read(source)
+    contract = contract if isinstance(contract, Contract) else load_contract(contract)
     found = list(check_schema(table.schema, contract, columns))
     broken = {v.column for v in found}
     found = [_with_example(v, table, contract) for v in found]
@@ -208,6 +211,9 @@ def check(
     alone = replace(table, pieces=())
     seen = list(run([partial(_look, alone, piece, ruled, clock) for piece in table.pieces]))
     rows = sum(part.rows for part in seen)
+    if not rows:  # a file with names alone has no types
+        found = [v for v in found if v.rule != "kind"]
+        found.append(Violation("", "rows", 0, "no rows", contract.policy_of("rows")))
     broken_rows = _together(seen)
     if contract.key and not broken & set(contract.key):
         broken_rows[", ".join(contract.key), "key"] = doubles(table, contract.key, EXAMPLES)
@@ -274,7 +280,8 @@ def _of_the_whole(contract: Contract, rows: int, newest: list, clock: str | None
     import polars as pl
 
     found = []
-    for limit, wrong, word in ((contract.least_rows, int.__lt__, "least"), (contract.most_rows, int.__gt__, "most")):
+    least = contract.least_rows if rows else None  # that there are none is said already
+    for limit, wrong, word in ((least, int.__lt__, "least"), (contract.most_rows, int.__gt__, "most")):
         if limit is not None and wrong(rows, limit):
             found.append(Violation("", "rows", rows, f"{rows:,} rows; the contract has at {word} {limit:,}",
                                    contract.policy_of("rows")))

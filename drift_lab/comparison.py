@@ -60,6 +60,7 @@ def compare(
 
     Raises SourceError, ContractError, SettingsError: one line that names file, column or option."""
     by = tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
+    columns = (columns,) if isinstance(columns, str) else columns
     methods, joint = split_names((methods,) if isinstance(methods, str) else methods)  # before anything is read
     reference, current = _opened(reference), _opened(current)
     for side, name, asked in ((reference, "reference", {"by": by, "exact": exact}),

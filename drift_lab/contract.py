@@ -151,6 +151,12 @@ class _Ends(BaseModel):
     most: int | float | str | None = None
 
 
+class _Rows(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    least: int | None = None
+    most: int | None = None
+
+
 class _ColumnForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: Kind
@@ -165,7 +171,7 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid")
     schema_: Literal["drift_lab.contract/2"]
     key: tuple[str, ...] = ()
-    rows: _Ends = _Ends()
+    rows: _Rows = _Rows()
     fresh: str | None = None
     policy: dict[Literal[tuple(POLICY)], Policy] = {}
     columns: dict[str, _ColumnForm]
@@ -242,7 +248,7 @@ def _require_sense(contract: Contract, name: str) -> None:
         try:
             check_every(contract.fresh)
         except SettingsError as e:
-            raise ContractError(f"{name}: fresh: {e}") from None
+            raise ContractError(f"{name}: fresh: {str(e).removeprefix('every: ')}") from None
     for column in contract.columns:
         place = f"{name}: columns.{column.name}"
         if column.levels is not None and column.kind != "categorical":

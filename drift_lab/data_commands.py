@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from .errors import SettingsError
 from .terminal import progress, say, show_check
 
 data = typer.Typer(rich_markup_mode=None)
@@ -25,6 +26,7 @@ def contract_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here (TOML).")] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Column that the model predicts.")] = None,
     time: Annotated[str | None, typer.Option(metavar="COL", help="The clock, a date column.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a contract that is there.")] = False,
 ) -> int:
     """Learn from a reference what its columns keep to, as a file to be edited.
 
@@ -32,6 +34,8 @@ def contract_command(
     from drift_lab.learning import learn_contract
     from drift_lab.reports import write_text
 
+    if output and output.exists() and not force:
+        raise SettingsError(f"{output}: is there already, and may have been edited; --force writes over it")
     with progress("learning") as run:
         learnt = learn_contract(source, target=target, time=time, run=run)
     if output:

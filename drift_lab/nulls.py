@@ -213,7 +213,7 @@ class Gamma:
 
     def sf(self, score: float) -> float:
         value = score * score if self.root else score
-        if self.variance <= (1e-9 * self.mean) ** 2:  # no two ways to deal the rows
+        if self.mean <= 0 or self.variance <= (1e-9 * self.mean) ** 2:  # no two ways to deal the rows
             return float(value <= self.mean * (1 + 1e-9))
         shape, ratio = self.mean**2 / self.variance, value / self.mean
         if shape > 1e4:  # Wilson & Hilferty 1931: the cube root is all but normal

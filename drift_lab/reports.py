@@ -126,12 +126,12 @@ class Report:
         title = f"{self.current.name} against {self.reference.name}"
         if column is None:
             return overview_figure(self.results, f"{title}: {self.verdict.state}")
-        found = [key for key in self.histograms if key[2] == column and (window is None or key[0] == window)
-                 and (segment is None or key[1] == segment)]
-        if not found:
-            there = sorted({key[2] for key in self.histograms})
-            raise SettingsError(f"no figure of {column!r} in window {window}, segment {segment}; "
-                                f"{options(column, there)}")
+        found = list(self.histograms)
+        for what, given, at in (("column", column, 2), ("window", window, 0), ("segment", segment, 1)):
+            there = sorted({key[at] for key in found if key[at] is not None})
+            found = [key for key in found if given in (None, key[at])]
+            if not found:
+                raise SettingsError(f"no figure of {column!r}: no {what} {given!r}; {options(given, there, 12)}")
         key = max(found, key=lambda key: _ratio(self._results_of(key)))
         place = ", ".join(filter(None, key[:2]))
         said = "; ".join(f"{r.method} {r.score:.3g}" for r in self._results_of(key))
@@ -214,10 +214,16 @@ def _text_table(report: Report) -> list[str]:
     for column, key in list(furthest.items())[:40]:
         h = report.histograms.get(key)
         picture = f"{spark(h.reference, h.current):<15}  {spark(h.current, h.reference):<15}" if h else " " * 32
-        scores = "  ".join(f"{r.method} {r.score:.3g}{'!' if r.drifted else ''}" for r in report._results_of(key))
+        scores = "  ".join(f"{r.method} {r.score:.3g}{_marks(r)}" for r in report._results_of(key))
         at = f"{_place(key):<{place}}  " if several else ""
         lines.append(f"  {_one_line(column):<{wide}}  {picture}  {at}{scores}")
     return lines + ([f"  and {len(furthest) - 40} more columns"] if len(furthest) > 40 else [])
+
+
+def _marks(result: DriftResult) -> str:
+    "How far off a score may be, where that is more than its limit; and whether it is beyond it."
+    unsure = f" (±{result.error_bound:.2g})" if result.limit and result.error_bound > result.limit else ""
+    return unsure + ("!" if result.drifted else "")
 
 
 def _one_line(text: str) -> str:

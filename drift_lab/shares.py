@@ -98,6 +98,11 @@ def _other(reference: ColumnProfile, current: ColumnProfile) -> tuple[float, flo
     return float(r[-1]), float(c[-1])
 
 
+def _told_apart(reference: ColumnProfile, current: ColumnProfile) -> float:
+    "Share of rows whose level has a bin of its own: no more than that can show in a sum over bins."
+    return 1 - max(_other(reference, current))
+
+
 def _within(
     term: Callable[[NDArray, NDArray], NDArray],
     most: Callable[[float, float], float],  # that the levels in `other`, with shares r and c, can add to the sum
@@ -258,7 +263,7 @@ def _pearson_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
 
 
 @drift_method("categorical", unit="statistic", source="Pearson 1900; its limit: Cohen 1988, w = 0.1",
-              usual=lambda reference, current: 0.04 / noise(reference, current),
+              usual=lambda reference, current: 0.04 / noise(reference, current) * _told_apart(reference, current),
               null=_pearson_noise, error=_pearson_within, default=True)
 def chi2(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Pearson's chi-square of the 2 x k table of counts, no continuity correction. Usual limit: Cohen's w = 0.1."
@@ -305,8 +310,9 @@ def _unseen_noise(reference: ColumnProfile, current: ColumnProfile) -> Null:
     return Steps(np.arange(longest) / m, chances / chances.sum())
 
 
-@drift_method("categorical", unit="share", source="Good 1953", usual=0.005, null=_unseen_noise, default=True,
-              error=lambda reference, current: _other(reference, current)[1])
+@drift_method("categorical", unit="share", source="Good 1953",
+              usual=lambda reference, current: 0.005 * _told_apart(reference, current), null=_unseen_noise,
+              default=True, error=lambda reference, current: _other(reference, current)[1])
 def new_level(reference: ColumnProfile, current: ColumnProfile) -> float:
     "Share of rows whose level the reference never had, of levels where that is certain. Usual limit 0.005."
     _, rows, new = _aligned(reference, current)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .delimited import delimited_table, relation_table
-from .errors import SourceError, shown
+from .errors import SettingsError, SourceError, shown
 from .parquet import arrow_table, dataset_table, delta_files, delta_table, parquet_table
 from .places import ENDINGS, File, ending, files_of, is_delta, local_copy, place_of
 from .tables import PIECE_ROWS, Between, Piece, Table, only, within
@@ -71,7 +71,7 @@ def read(
     """Open a source; its rows are read when they are asked for.
 
     Raises SourceError naming the source, SettingsError for a stretch that the column cannot have."""
-    stretches = tuple(Between(column, *ends) for column, ends in (where or {}).items())
+    stretches = tuple(_stretch(column, ends) for column, ends in (where or {}).items())
     if isinstance(source, Table):
         table = source
     elif isinstance(source, (str, Path)):
@@ -81,7 +81,13 @@ def read(
     _require_names(table)
     for stretch in stretches:
         table = within(table, stretch)
-    return table if columns is None else only(table, columns)
+    return table if columns is None else only(table, (columns,) if isinstance(columns, str) else columns)
+
+
+def _stretch(column: str, ends: Any) -> Between:
+    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+        raise SettingsError(f"where {column}: {ends!r} is no pair of start and end, such as (\"2026-11-01\", None)")
+    return Between(column, *ends)
 
 
 def _require_names(table: Table) -> None:

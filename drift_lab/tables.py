@@ -51,6 +51,10 @@ class Table:
     pieces: tuple[Piece, ...]  # in the order of the rows
     notes: tuple[str, ...] = ()  # how it was read, where that is not plain; a reader of its figures has to know
 
+    def __repr__(self) -> str:
+        rows = "" if self.rows is None else f", {self.rows:,} rows"
+        return f"Table({self.name!r}, {len(self.schema)} columns{rows}; .frame() has them all, .batches() streams)"
+
     @property
     def rows(self) -> int | None:
         "How many there are, where the source knows without reading."
@@ -148,7 +152,10 @@ def within(
     if not any(ordered(type_) for ordered in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal,
                                               pa.types.is_date, pa.types.is_timestamp)):
         raise SettingsError(f"{table.name}: where needs a clock or a number, and {between.column} is stored as {type_}")
-    ends = between.ends(type_)
+    start, end = ends = between.ends(type_)
+    if start is not None and end is not None and not pc.less(start, end).as_py():
+        raise SettingsError(f"{table.name}: where {between.column}: {between.start} is not before {between.end}; a "
+                            "stretch begins with its first value and ends before its last")
     pieces = (replace(piece, open=partial(_kept, piece, between.column, ends), rows=None) for piece in table.pieces)
     return replace(table, pieces=tuple(pieces))
 

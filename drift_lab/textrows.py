@@ -223,7 +223,7 @@ def look_at(
     if plain and length > len(start):
         each = size // 2 // LOOKS
         places = np.linspace(len(start), max(length - each, len(start)), LOOKS).astype(int).tolist()
-        raw = [next(islice(blocks_of(path, at // 2 * 2, each), 1), b"") for at in places]
+        raw = [next(islice(blocks_of(path, at // 2 * 2, each + 2), 1), b"") for at in places]  # the last to the end
     encoding = encoding_of([start, *raw])
     unit = len("\n".encode(encoding))
     text = b"".join(islice(utf8_of(path, encoding, size // 2), 1)) if start else b""

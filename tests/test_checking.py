@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from drift_lab import check, infer_contract, learn_contract, load_contract, read
 from drift_lab.contract import POLICY, Column, Contract, _contract_of
-from drift_lab.errors import ContractError
+from drift_lab.errors import ContractError, SettingsError
 from drift_lab.inference import doubles
 from drift_lab.quarantine import passed, rows_set_aside
 
@@ -63,10 +63,11 @@ def test_a_contract_comes_back_from_both_forms(contract):
 
 
 @pytest.mark.parametrize(("edit", "said"), [
+    (("key = [\"ride\"]", "rows = { least = \"x\" }"), "rows.least"),
     (("kind = \"numeric\"", "kind = \"number\""), "columns.ride.kind"),
     (("least = 0.0", "least = \"low\""), "columns.temp.range: 'low' is no numeric value"),
     (("least = 0.0", "least = 90"), "least 90 is above most 50.0"),
-    (("fresh = \"2d\"", "fresh = \"two days\""), "fresh: every: 'two days' is no step of time"),
+    (("fresh = \"2d\"", "fresh = \"two days\""), "fresh: 'two days' is no step of time"),
     (("key = [\"ride\"]", "key = [\"rid\"]"), "key: no column 'rid'; did you mean 'ride'?"),
     (("rows = \"error\"", "rows = \"quarantine\""), "policy.rows: no single row breaks it"),
     (("null = \"warn\"", "nul = \"warn\""), "policy.nul"),
@@ -169,6 +170,18 @@ def test_too_few_rows_and_rows_that_are_too_old():
     assert "2026-11-01 01:38:00" in few.violations[1].message and "2026-11-07 00:00" in few.violations[1].message
     assert [v.rule for v in check(rides(1001), limits, now=NOW - timedelta(days=24)).violations] == ["rows"]
     assert [v.rule for v in check(rides(0), limits, now=NOW).violations] == ["rows", "fresh"]
+
+
+def test_a_file_with_names_alone_has_no_rows_and_that_is_all(tmp_path):
+    (tmp_path / "head.csv").write_text(",".join(STRICT.names) + "\n")
+    assert [(v.rule, v.message) for v in check(tmp_path / "head.csv", STRICT).violations] == [("rows", "no rows")]
+
+
+def test_stretches_that_cannot_be_are_refused():
+    for ends, said in ((("2026-11-03", "2026-11-02"), "is not before"), (3, "is no pair of start and end"),
+                       (("soon", None), "is not on the scale of at")):
+        with pytest.raises(SettingsError, match=said):
+            read(rides(9), where={"at": ends})
 
 
 def test_nan_is_missing_and_an_infinite_value_is_out_of_range():
@@ -280,6 +293,10 @@ def test_the_commands_learn_and_check(tmp_path):
     assert "warn" in said and "row 5 (-999.0)" in said
     gone = run("check", "less.parquet", "--contract", "c.toml", cwd=tmp_path, code=2)
     assert "temp is missing" in gone.stdout
+    kept = (tmp_path / "c.toml").read_text()
+    said = run("contract", "less.parquet", "-o", "c.toml", cwd=tmp_path, code=2).stderr
+    assert "--force writes over it" in said and (tmp_path / "c.toml").read_text() == kept
+    assert check(tmp_path / "ref.parquet", tmp_path / "c.toml").state == "ok"
     content = json.loads(run("check", "cur.parquet", "--contract", "c.toml", "--json", cwd=tmp_path, code=0).stdout)
     assert content["schema"] == "drift_lab.check/1" and content["state"] == "warn" and content["rows"] == 2000
     assert [(v["column"], v["rule"], v["rows"], v["examples"]) for v in content["violations"]] == [

@@ -420,3 +420,12 @@ def test_a_lone_quote_is_a_character(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'a,b\nTV 42",1\n5" pipe,2\n"x ""y""",3\n' * 1)
     assert rows_of(tmp_path / "a.csv") == [('TV 42"', 1), ('5" pipe', 2), ('x "y"', 3)]
 
+
+
+@pytest.mark.parametrize("rows", [1_000, 100_001, 700_003])
+def test_only_a_last_line_without_an_end_is_said_to_have_none(tmp_path, rows):
+    text = "a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(rows))
+    (tmp_path / "a.csv").write_text(text)
+    assert read(tmp_path / "a.csv").notes == ()
+    (tmp_path / "a.csv").write_text(text[:-1])
+    assert "its last line has no line end" in read(tmp_path / "a.csv").notes[0]

@@ -1,8 +1,10 @@
 "Every registered method, held to what a drift score has to be. A new method is covered by being registered."
 
 import math
+import textwrap
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import drift_lab.comparison  # noqa: F401  (registers the methods)
+import drift_lab.shares
 from drift_lab import compare, profile
 from drift_lab.contract import Column, Contract
 from drift_lab.errors import SettingsError
@@ -618,6 +621,35 @@ def test_a_column_of_too_many_levels_to_count_keeps_its_false_alarm_rate(draw):
         assert "more than 10,000 categories" in " ".join(report.notes)
         alarms += report.results[0].p_value < 0.05
     assert alarms / repetitions <= at_most(0.05, repetitions)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 40_000), (200_000, 400_000)])
+def test_levels_that_vanish_or_are_all_new_are_drift_also_where_few_are_counted(low, high):
+    rng = np.random.default_rng(7)
+    before, after = (pl.DataFrame({"x": pl.Series(rng.integers(*ends, 200_000)).cast(pl.String)})
+                     for ends in ((0, 200_000), (low, high)))
+    contract = Contract((Column("x", "categorical"),))
+    report = compare(before, after, contract=contract)
+    assert report.verdict.state == "drift" and {r.method for r in report.results if r.drifted} >= {"chi2"}
+    assert "(±" in repr(report)
+    assert compare(before, after, contract=contract, exact=True).verdict.state == "drift"
+
+
+def test_the_method_in_contributing_passes_what_every_method_has_to():
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    code = textwrap.dedent(page.split("   ```python\n")[1].split("   ```\n")[0])
+    names = vars(drift_lab.shares).copy()
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    method = METHODS.pop("triangular")
+    rng = np.random.default_rng(0)
+    before, same, far = (pl.Series("x", rng.integers(low, low + 60_000, 60_000)).cast(pl.String)
+                         for low in (0, 0, 60_000))
+    few, others = (pl.Series("x", rng.normal(0, 1, 300)) for _ in range(2))
+    for sides, moved in (((few, others), False), ((few, others + 2), True), ((before, same), False),
+                         ((before, far), True)):
+        result = evaluate(method, *columns(*sides), 0.01)
+        assert result.drifted == moved and result.p_value is not None, result
+    assert method.score(*columns(few, few)) == 0
 
 
 def test_exact_counts_every_level():

@@ -237,5 +237,5 @@ def test_a_task_that_travelled_reads_the_same_file_or_none(home, tmp_path, monke
     shutil.copy(home / "reference.parquet", tmp_path / "moving.parquet")
     sent = pickle.dumps(tasks_of(tmp_path / "moving.parquet", there)[0])
     pl.DataFrame({"x": [1.0]}).write_parquet(tmp_path / "moving.parquet")
-    with pytest.raises(SourceError, match="another file than the one that was opened"):
+    with pytest.raises(SourceError, match="another file than was opened"):
         pickle.loads(sent)

@@ -152,12 +152,19 @@ def logged_run(
 
 # %% ../nbs/60_runs.ipynb #aafb37dd
 def hash_of_source(
-    source: str,  # path, glob or folder
+    source: str,  # path, glob, folder or address
 ) -> str:  # 16 hexadecimal digits
-    "Of the bytes of all its files, with their names. Raises SourceError where there is none."
-    from drift_lab.sources import files_behind
+    "Of the bytes of all its files, with their names; of a server's rows, in whatever order. Raises SourceError."
+    from drift_lab.sources import files_behind, read
 
     digest = hashlib.sha256()
+    if source.startswith(("postgresql://", "postgres://")):
+        import polars as pl
+
+        table = read(source)
+        sums = [(len(batch), int(pl.from_arrow(batch).hash_rows().cast(pl.Int128).sum())) for batch in table.batches()]
+        digest.update(f"{table.schema} {sum(n for n, _ in sums)} {sum(hashed for _, hashed in sums)}".encode())
+        return digest.hexdigest()[:16]
     for place in files_behind(source, source):
         digest.update(Path(place.path).name.encode() + b"\0")
         with place.open() as file:

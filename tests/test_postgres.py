@@ -1,5 +1,6 @@
 "PostgreSQL as a source, against a server that is started here: types, names, errors, lost connections."
 
+import json
 import pickle
 import re
 import shutil
@@ -21,7 +22,10 @@ from postgres_server import SECRET, Server
 
 from drift_lab import postgres
 from drift_lab.errors import SettingsError, SourceError
+from drift_lab.monitor import watch
 from drift_lab.postgres import identifier, literal
+from drift_lab.runs import hash_of_source
+from drift_lab.settings import load_settings
 from drift_lab.sources import read
 
 
@@ -444,3 +448,23 @@ assert sum(batch.num_rows for batch in table.batches()) == 2_400_000
 print({peak} - before)"""
     done = python(tmp_path, code)
     assert float(done.stdout) < 150, done.stderr
+
+
+def test_a_monitor_watches_a_table_of_the_server(server, tmp_path):
+    server.do("create table watched (at timestamp, x float8)",
+              "insert into watched select timestamp '2026-01-01' + i * interval '1 hour', i % 97 "
+              "from generate_series(0, 2399) i")
+    url = server.url("table=watched")
+    (tmp_path / "m.toml").write_text(f"[monitor.m]\nsource = {json.dumps(url)}\ntime = 'at'\nevery = '1w'\n")
+    chosen = load_settings(tmp_path / "m.toml")["m"]
+    watched = watch(chosen)
+    assert watched.reference.frame.height + watched.later.height == 2400 and watched.contract.time == "at"
+    before = hash_of_source(url)
+    assert hash_of_source(url) == before
+    server.do("update watched set x = x + 1 where x = 5")
+    assert hash_of_source(url) != before
+    done = command(tmp_path, "monitor", "m.toml", "--once")
+    assert done.returncode == 0, done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "m.toml"]
+    words = {SECRET.encode(), quote(SECRET, safe="").encode()}
+    assert left and not [path for path in left if any(word in path.read_bytes() for word in words)]

@@ -177,11 +177,13 @@ class Checked:
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = "".join(f"<tr><td>{v.policy}</td><td>{escape(v.column)}</td><td>{v.rule}</td><td>{v.rows:,}</td>"
-                       f"<td style='text-align:left'>{escape(v.message)}</td></tr>" for v in self.violations)
-        head = "<tr><th>policy</th><th>column</th><th>rule</th><th>rows</th><th>what</th></tr>"
-        return (f"<p><b>{self.state}</b>: {escape(self.name)}, {self.rows:,} rows</p>"
-                + (f"<table>{head}{rows}</table>" if rows else ""))
+        left = "style='text-align:left'"
+        rows = "".join(f"<tr><td {left}>{v.policy}</td><td {left}>{escape(v.column)}</td><td {left}>{v.rule}</td>"
+                       f"<td>{v.rows:,}</td><td {left}>{escape(v.message)}</td></tr>" for v in self.violations)
+        names = "".join(f"<th {left}>{name}</th>" for name in ("policy", "column", "rule", "rows", "what"))
+        aside = f"; {len(self.set_aside):,} set aside" if len(self.set_aside) else ""
+        return (f"<p><b>{self.state}</b>: {escape(self.name)}, {self.rows:,} rows{aside}</p>"
+                + (f"<table><tr>{names}</tr>{rows}</table>" if rows else ""))
 
     def to_json(self) -> str:
         return json.dumps({"schema": "drift_lab.check/1", "name": self.name, "state": self.state, "rows": self.rows,

@@ -136,10 +136,12 @@ class Contract:
 
 def allowed(column: Column) -> str:
     "What the values of a column keep to, in words."
-    ends = [f"{word} {end}" for word, end in (("from", column.low), ("to", column.high)) if end is not None]
+    low, high = column.low, column.high
+    ends = f"from {low} to {high}" if None not in (low, high) else (
+        f"at least {low}" if low is not None else f"at most {high}" if high is not None else "")
     levels = column.levels and f"one of {', '.join(column.levels[:5])}" + (
         f" and {len(column.levels) - 5} more" if len(column.levels) > 5 else "")
-    return ", ".join(filter(None, (" ".join(ends), levels, "" if column.nullable else "never missing")))
+    return ", ".join(filter(None, (ends, levels, "" if column.nullable else "never missing")))
 
 # %% ../nbs/16_contract.ipynb #bfc09d46
 SCHEMA = "drift_lab.contract/2"

@@ -155,10 +155,11 @@ def hash_of_source(
     source: str,  # path, glob, folder or address
 ) -> str:  # 16 hexadecimal digits
     "Of the bytes of all its files, with their names; of a server's rows, in whatever order. Raises SourceError."
+    from drift_lab.connection import SCHEMES
     from drift_lab.sources import files_behind, read
 
     digest = hashlib.sha256()
-    if source.startswith(("postgresql://", "postgres://")):
+    if source.startswith(SCHEMES):
         import polars as pl
 
         table = read(source)

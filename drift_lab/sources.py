@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .delimited import delimited_table, relation_table
+from .connection import SCHEMES
+from .delimited import delimited_table
 from .errors import SettingsError, SourceError, shown
 from .parquet import arrow_table, dataset_table, delta_files, delta_table, parquet_table
 from .places import ENDINGS, File, ending, files_of, is_delta, local_copy, place_of
@@ -33,6 +34,16 @@ def _in_memory(name: str, table: pa.Table) -> Table:
     pieces = (Piece(partial(opened, at), min(PIECE_ROWS, table.num_rows - at), columnar=True)
               for at in range(0, max(table.num_rows, 1), PIECE_ROWS))
     return Table(name, table.schema, tuple(pieces))
+
+
+def _relation(name: str, relation: Any) -> Table:
+    return Table(name, relation.limit(0).to_arrow_table().schema, (Piece(partial(_projected, relation)),))
+
+
+def _projected(relation: Any, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    import duckdb
+
+    yield from relation.select(*map(duckdb.ColumnExpression, columns)).to_arrow_reader(rows)
 
 
 def _lazy(name: str, frame: "pl.LazyFrame") -> Table:
@@ -105,7 +116,7 @@ def files_behind(path: str, name: str) -> list[File]:
 
 
 def _files(path: str, name: str, stretches: tuple[Between, ...]) -> Table:
-    if path.startswith(("postgresql://", "postgres://")):
+    if path.startswith(SCHEMES):
         from drift_lab.postgres import postgres_table
 
         return postgres_table(name, path, stretches)
@@ -178,6 +189,6 @@ def _frame(source: Any, name: str) -> Table:
         except (pa.ArrowException, ValueError) as e:  # a column of mixed types, or two of one name
             raise SourceError(f"{name}: {' '.join(map(str, e.args))}; mend the column and try again") from None
     if "duckdb" in home:
-        return relation_table(name, source)
+        return _relation(name, source)
     raise SourceError(f"{name}: {type(source).__name__} is no table; pass a path, a Polars or pandas frame, "
                       "an Arrow table or a DuckDB relation")

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from .buckets import storage_options, why
 from .checking import Checked
 from .errors import SettingsError, SourceError, first_line, options
-from .places import place_of
+from .places import place_of, plain
 from .quarantine import rows_set_aside
 from .settings import state_folder
 from .tables import Table
@@ -73,7 +73,7 @@ def _said(e: Exception) -> str:
     "What matters of an error that comes with a trace, colours and XML."
     if isinstance(e, OSError) and e.strerror:
         return e.strerror
-    said = " ".join(re.sub(r"\x1b\[\d*m|↳", "", str(e)).split("\n   0:")[0].split())
+    said = plain(e)
     place = place_of(store_folder())
     if place.bucket and isinstance(e, OSError):
         return why(said, place.bucket)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from conftest import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,13 +22,11 @@ from drift_lab.errors import ContractError, SettingsError
 from drift_lab.inference import doubles
 from drift_lab.quarantine import passed, rows_set_aside
 
-COMMAND = Path(sys.executable).with_name("drift-lab")
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def run(*arguments, cwd: Path, code: int) -> subprocess.CompletedProcess:
-    done = subprocess.run([COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120,
-                          env={"HOME": str(cwd), "PATH": "/usr/bin:/bin"})
+    done = command(cwd, *arguments)
     assert done.returncode == code and "Traceback" not in done.stderr, (done.returncode, done.stdout, done.stderr)
     return done
 
@@ -143,7 +142,7 @@ def test_row_numbers_are_those_of_the_source_whatever_it_is(tmp_path, how):
 
 
 def test_a_clean_table_is_ok_and_loads_no_validator():
-    code = ("import sys, tests.test_checking as t; from drift_lab import check\n"
+    code = ("import sys; sys.path.insert(0, 'tests'); import test_checking as t; from drift_lab import check\n"
             "checked = check(t.rides(5000), t.STRICT)\n"
             "assert checked.state == 'ok' and checked.violations == (), checked\n"
             "assert 'pandera' not in sys.modules and 'duckdb' not in sys.modules")
